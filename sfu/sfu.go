@@ -1,0 +1,3 @@
+// Package sfu forwards media: rooms, participants, publications, subscriptions
+// and their transport.
+package sfu
