@@ -1,0 +1,9 @@
+package redistest
+
+import "syscall"
+
+// dieWithParent makes the kernel end the server when the test process dies
+// without its cleanup, for instance at a test timeout.
+func dieWithParent() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}
