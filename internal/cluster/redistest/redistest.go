@@ -161,8 +161,8 @@ func (s *Server) launch() (*process, error) {
 		p.os = cmd.Process
 		started <- nil
 		lines := bufio.NewScanner(out)
-		for said := ""; lines.Scan(); {
-			said = lines.Text()
+		for lines.Scan() {
+			said := lines.Text()
 			if strings.Contains(said, "Ready to accept connections") {
 				ready <- nil
 				break
