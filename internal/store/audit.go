@@ -1,0 +1,200 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/chatmed/chatmed/internal/consult"
+)
+
+// auditFormat names the canonical bytes below. A new form gets a new name, so
+// that no entry of one form can pass as another.
+const auditFormat = "chatmed-audit-1"
+
+// AuditEntry is one link of a scope's audit chain.
+type AuditEntry struct {
+	ID  string
+	Seq int64 // counts from 1 in its scope, without gaps
+	// Event is what happened; its ID, Type, Actor, At and so on are the entry's.
+	Event consult.Event
+	// PrevHash is the hash of the entry before, empty for the first; Hash is
+	// SHA-256 over the whole entry and PrevHash. Lower-case hexadecimal.
+	PrevHash string
+	Hash     string
+}
+
+// chainHead is the last link of a chain: zero and empty before the first.
+type chainHead struct {
+	seq  int64
+	hash string
+}
+
+// canonical is the entry as bytes that no other entry has: every field in a
+// fixed order, each preceded by its length as 64 bits, big endian.
+func (e *AuditEntry) canonical() []byte {
+	var b []byte
+	number := func(n int64) { b = binary.BigEndian.AppendUint64(b, uint64(n)) } //nolint:gosec // the same 64 bits
+	text := func(s string) {
+		number(int64(len(s)))
+		b = append(b, s...)
+	}
+	ev := &e.Event
+	text(auditFormat)
+	text(ev.Scope.AccountID)
+	text(string(ev.Scope.Mode))
+	number(e.Seq)
+	text(e.ID)
+	text(ev.ID)
+	text(string(ev.Type))
+	text(string(ev.Actor.Kind))
+	text(ev.Actor.ID)
+	text(string(ev.Actor.Role))
+	text(ev.SessionID)
+	text(ev.TicketID)
+	text(ev.DoctorID)
+	number(micros(ev.At))
+	text(string(ev.Data))
+	text(e.PrevHash)
+	return b
+}
+
+func (e *AuditEntry) computeHash() string {
+	sum := sha256.Sum256(e.canonical())
+	return hex.EncodeToString(sum[:])
+}
+
+func (q *querier) lockChain(ctx context.Context, sc consult.Scope) (chainHead, error) {
+	h, err := q.chain(ctx, sc, q.dialect.lockRow)
+	return h, err
+}
+
+func (q *querier) chain(ctx context.Context, sc consult.Scope, lock string) (chainHead, error) {
+	h, err := one(ctx, q, "account", func(r scanner, h *chainHead) error { return r.Scan(&h.seq, &h.hash) },
+		`SELECT audit_seq, audit_hash FROM scopes WHERE account_id = $1 AND mode = $2`+lock, sc.AccountID, sc.Mode)
+	if err != nil {
+		return chainHead{}, err
+	}
+	return *h, nil
+}
+
+const auditColumns = `account_id, mode, seq, id, event_id, type, actor_kind, actor_id, actor_role,
+	session_id, ticket_id, doctor_id, at, data, prev_hash, hash`
+
+// appendAudit writes ev as the link after head and returns the new head.
+func (q *querier) appendAudit(ctx context.Context, head chainHead, ev *consult.Event) (chainHead, error) {
+	e := AuditEntry{ID: consult.NewID(consult.PrefixAudit), Seq: head.seq + 1, Event: *ev, PrevHash: head.hash}
+	e.Hash = e.computeHash()
+	_, err := q.exec(ctx, `INSERT INTO audit_log (`+auditColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		ev.Scope.AccountID, ev.Scope.Mode, e.Seq, e.ID, ev.ID, ev.Type, ev.Actor.Kind, ev.Actor.ID, ev.Actor.Role,
+		ev.SessionID, ev.TicketID, ev.DoctorID, micros(ev.At), string(ev.Data), e.PrevHash, e.Hash)
+	if err != nil {
+		return head, err
+	}
+	return chainHead{e.Seq, e.Hash}, nil
+}
+
+func scanAudit(r scanner, e *AuditEntry) error {
+	ev := &e.Event
+	var data string
+	err := r.Scan(&ev.Scope.AccountID, &ev.Scope.Mode, &e.Seq, &e.ID, &ev.ID, &ev.Type,
+		&ev.Actor.Kind, &ev.Actor.ID, &ev.Actor.Role, &ev.SessionID, &ev.TicketID, &ev.DoctorID,
+		scanTime{&ev.At}, &data, &e.PrevHash, &e.Hash)
+	if data != "" {
+		ev.Data = []byte(data)
+	}
+	return err
+}
+
+// auditPage is how many entries one query reads.
+const auditPage = 500
+
+// Audit returns the entries of one consultation, or with sessionID empty those
+// that belong to none (keys and the like), oldest first.
+func (s *Store) Audit(ctx context.Context, sc consult.Scope, sessionID string) ([]AuditEntry, error) {
+	var out []AuditEntry
+	err := s.read(ctx, func(ctx context.Context, q *querier) error {
+		var err error
+		out, err = list(ctx, q, scanAudit, `SELECT `+auditColumns+` FROM audit_log
+			WHERE account_id = $1 AND mode = $2 AND session_id = $3 ORDER BY seq`, sc.AccountID, sc.Mode, sessionID)
+		return err
+	})
+	return out, err
+}
+
+// AuditBreak is where a scope's audit chain does not hold.
+type AuditBreak struct {
+	Scope consult.Scope
+	Seq   int64 // the first entry that is missing, added or altered
+	Why   string
+}
+
+func (b *AuditBreak) Error() string {
+	return fmt.Sprintf("audit chain of %s/%s breaks at entry %d: %s", b.Scope.AccountID, b.Scope.Mode, b.Seq, b.Why)
+}
+
+// VerifyAudit recomputes the scope's whole chain, up to the entries written
+// while it runs, and returns an *AuditBreak at the first entry that was
+// altered, removed or inserted. It reads pages of its own, each under its own
+// deadline when ctx has none.
+//
+// The hashes are not keyed: whoever can write to the database and rewrites the
+// whole chain from some entry on, and its head, is not found out this way.
+func (s *Store) VerifyAudit(ctx context.Context, sc consult.Scope) error {
+	var head chainHead
+	err := s.read(ctx, func(ctx context.Context, q *querier) error {
+		var err error
+		head, err = q.chain(ctx, sc, "")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var at chainHead
+	for at.seq < head.seq {
+		page, err := s.auditPage(ctx, sc, at.seq, head.seq)
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			return &AuditBreak{sc, at.seq + 1, "the entry is missing"}
+		}
+		for i := range page {
+			if at, err = follow(sc, at, &page[i]); err != nil {
+				return err
+			}
+		}
+	}
+	if at != head {
+		return &AuditBreak{sc, head.seq, "the entry is not the one the chain ended with"}
+	}
+	return nil
+}
+
+// follow checks that e is the link after at, and returns it as the new end.
+func follow(sc consult.Scope, at chainHead, e *AuditEntry) (chainHead, error) {
+	switch {
+	case e.Seq != at.seq+1:
+		return at, &AuditBreak{sc, at.seq + 1, "the entry is missing"}
+	case e.PrevHash != at.hash:
+		return at, &AuditBreak{sc, e.Seq, "the entry does not follow the one before"}
+	case e.Hash != e.computeHash():
+		return at, &AuditBreak{sc, e.Seq, "the entry was altered"}
+	}
+	return chainHead{e.Seq, e.Hash}, nil
+}
+
+func (s *Store) auditPage(ctx context.Context, sc consult.Scope, after, last int64) ([]AuditEntry, error) {
+	var page []AuditEntry
+	err := s.read(ctx, func(ctx context.Context, q *querier) error {
+		var err error
+		page, err = list(ctx, q, scanAudit, `SELECT `+auditColumns+` FROM audit_log
+			WHERE account_id = $1 AND mode = $2 AND seq > $3 AND seq <= $4 ORDER BY seq LIMIT $5`,
+			sc.AccountID, sc.Mode, after, last, auditPage)
+		return err
+	})
+	return page, err
+}

@@ -1,0 +1,231 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/chatmed/chatmed/internal/consult"
+)
+
+const ticketColumns = `id, account_id, mode, session_id, doctor_id, patient_id, patient_name, reason, language,
+	status, rank, joined_at, ready_at, away_at, admitted_at, closed_at, updated_at, version`
+
+func scanTicket(r scanner, t *consult.Ticket) error {
+	return r.Scan(&t.ID, &t.Scope.AccountID, &t.Scope.Mode, &t.SessionID, &t.DoctorID, &t.PatientID, &t.PatientName,
+		&t.Reason, &t.Language, &t.Status, &t.Rank, scanTime{&t.JoinedAt}, scanTimePtr{&t.ReadyAt}, scanTimePtr{&t.AwayAt},
+		scanTimePtr{&t.AdmittedAt}, scanTimePtr{&t.ClosedAt}, scanTime{&t.UpdatedAt}, &t.Version)
+}
+
+// storableTicket makes t what it will be when read back.
+func storableTicket(t *consult.Ticket) {
+	t.PatientName, t.Reason, t.Language = clean(t.PatientName), clean(t.Reason), clean(t.Language)
+	t.JoinedAt, t.UpdatedAt = truncated(t.JoinedAt), truncated(t.UpdatedAt)
+	for _, p := range []**time.Time{&t.ReadyAt, &t.AwayAt, &t.AdmittedAt, &t.ClosedAt} {
+		*p = truncatedPtr(*p)
+	}
+}
+
+// CreateTicket inserts t. When the patient has an open ticket for that doctor
+// already, that one is returned with created false and nothing is written. A
+// final consultation takes no ticket (Conflict). A Rank of 0 becomes one more
+// than the highest the doctor's queue has had; equal ranks, given to tickets
+// that arrive at the same moment, are ordered by id.
+func (s *Store) CreateTicket(ctx context.Context, t *consult.Ticket, events []consult.Event) (got *consult.Ticket, created bool, err error) {
+	err = s.write(ctx, func(ctx context.Context, q *querier) error {
+		var err error
+		got, created, err = q.createTicket(ctx, *t, events)
+		return err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return got, created, nil
+}
+
+func (q *querier) createTicket(ctx context.Context, t consult.Ticket, events []consult.Event) (*consult.Ticket, bool, error) {
+	open, err := q.openTicket(ctx, &t)
+	if !consult.HasCode(err, consult.NotFound) {
+		return open, false, err
+	}
+	if _, err := q.openConsultation(ctx, t.Scope, t.SessionID); err != nil {
+		return nil, false, err
+	}
+	storableTicket(&t)
+	if t.Rank == 0 {
+		err := q.row(ctx, `SELECT COALESCE(MAX(rank), 0) + 1 FROM tickets
+			WHERE account_id = $1 AND mode = $2 AND doctor_id = $3`, t.Scope.AccountID, t.Scope.Mode, t.DoctorID).Scan(&t.Rank)
+		if err != nil {
+			return nil, false, err
+		}
+	}
+	n, err := q.exec(ctx, `INSERT INTO tickets (`+ticketColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+		ON CONFLICT (account_id, mode, doctor_id, patient_id) WHERE status IN ('queued', 'ready', 'away') DO NOTHING`,
+		t.ID, t.Scope.AccountID, t.Scope.Mode, t.SessionID, t.DoctorID, t.PatientID, t.PatientName, t.Reason, t.Language,
+		t.Status, t.Rank, micros(t.JoinedAt), microsPtr(t.ReadyAt), microsPtr(t.AwayAt), microsPtr(t.AdmittedAt),
+		microsPtr(t.ClosedAt), micros(t.UpdatedAt), t.Version)
+	if err != nil {
+		return nil, false, err
+	}
+	if n == 0 { // another transaction was faster; its ticket is committed now
+		open, err := q.openTicket(ctx, &t)
+		if consult.HasCode(err, consult.NotFound) { // and closed again
+			return nil, false, errRetry
+		}
+		return open, false, err
+	}
+	err = q.upsertPerson(ctx, &consult.Person{
+		ID: t.PatientID, Scope: t.Scope, Role: consult.Patient, Name: t.PatientName, CreatedAt: t.JoinedAt,
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return &t, true, q.record(ctx, t.Scope, events)
+}
+
+// openTicket returns the open ticket of t's patient for t's doctor.
+func (q *querier) openTicket(ctx context.Context, t *consult.Ticket) (*consult.Ticket, error) {
+	return one(ctx, q, "ticket", scanTicket, `SELECT `+ticketColumns+` FROM tickets
+		WHERE account_id = $1 AND mode = $2 AND doctor_id = $3 AND patient_id = $4 AND status IN ('queued', 'ready', 'away')`,
+		t.Scope.AccountID, t.Scope.Mode, t.DoctorID, t.PatientID)
+}
+
+// UpdateTicket locks the ticket and its consultation, calls change, and stores
+// both with the events; change returning no event and no error stores nothing.
+// Version grows by one, and UpdatedAt is the first event's time unless change
+// set it. change runs inside the transaction, possibly more than once, and
+// must not use the store. A ticket keeps its id, scope and consultation. When
+// the consultation's status becomes final, it closes as UpdateConsultation says.
+func (s *Store) UpdateTicket(ctx context.Context, sc consult.Scope, id string,
+	change func(*consult.Ticket, *consult.Consultation) ([]consult.Event, error),
+) (*consult.Ticket, *consult.Consultation, error) {
+	var (
+		t *consult.Ticket
+		c *consult.Consultation
+	)
+	err := s.write(ctx, func(ctx context.Context, q *querier) error {
+		var err error
+		t, c, err = q.updateTicket(ctx, sc, id, change)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return t, c, nil
+}
+
+func (q *querier) updateTicket(ctx context.Context, sc consult.Scope, id string,
+	change func(*consult.Ticket, *consult.Consultation) ([]consult.Event, error),
+) (*consult.Ticket, *consult.Consultation, error) {
+	// The consultation is locked before its ticket, as everywhere. A ticket's
+	// session never changes, so it may be read first without a lock.
+	t, err := q.ticket(ctx, sc, id, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	cBefore, err := q.consultation(ctx, sc, t.SessionID, q.dialect.lockRow)
+	if err != nil {
+		return nil, nil, err
+	}
+	tBefore, err := q.ticket(ctx, sc, id, q.dialect.lockRow)
+	if err != nil {
+		return nil, nil, err
+	}
+	tAfter, cAfter := *tBefore, *cBefore
+	events, err := change(&tAfter, &cAfter)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(events) == 0 {
+		return tBefore, cBefore, nil
+	}
+	if tAfter.UpdatedAt.Equal(tBefore.UpdatedAt) {
+		tAfter.UpdatedAt = events[0].At
+	}
+	if err := q.storeTicket(ctx, tBefore, &tAfter); err != nil {
+		return nil, nil, err
+	}
+	events = slices.Clip(events)
+	if events, err = q.storeConsultation(ctx, cBefore, &cAfter, events); err != nil {
+		return nil, nil, err
+	}
+	if err := q.record(ctx, sc, events); err != nil {
+		return nil, nil, err
+	}
+	// Closing the session closes this ticket too, if change left it open.
+	stored, err := q.ticket(ctx, sc, id, "")
+	return stored, &cAfter, err
+}
+
+// storeTicket writes after over before, which is locked.
+func (q *querier) storeTicket(ctx context.Context, before, after *consult.Ticket) error {
+	after.ID, after.Scope, after.SessionID = before.ID, before.Scope, before.SessionID
+	after.Version = before.Version + 1
+	storableTicket(after)
+	n, err := q.exec(ctx, `UPDATE tickets SET doctor_id = $1, patient_id = $2, patient_name = $3, reason = $4,
+			language = $5, status = $6, rank = $7, joined_at = $8, ready_at = $9, away_at = $10, admitted_at = $11,
+			closed_at = $12, updated_at = $13, version = $14
+		WHERE account_id = $15 AND mode = $16 AND id = $17 AND version = $18`,
+		after.DoctorID, after.PatientID, after.PatientName, after.Reason, after.Language, after.Status, after.Rank,
+		micros(after.JoinedAt), microsPtr(after.ReadyAt), microsPtr(after.AwayAt), microsPtr(after.AdmittedAt),
+		microsPtr(after.ClosedAt), micros(after.UpdatedAt), after.Version,
+		after.Scope.AccountID, after.Scope.Mode, after.ID, before.Version)
+	if err == nil && n != 1 {
+		err = errRetry
+	}
+	return err
+}
+
+// Ticket returns the ticket of that id.
+func (s *Store) Ticket(ctx context.Context, sc consult.Scope, id string) (*consult.Ticket, error) {
+	var t *consult.Ticket
+	err := s.read(ctx, func(ctx context.Context, q *querier) error {
+		var err error
+		t, err = q.ticket(ctx, sc, id, "")
+		return err
+	})
+	return t, err
+}
+
+func (q *querier) ticket(ctx context.Context, sc consult.Scope, id, lock string) (*consult.Ticket, error) {
+	return one(ctx, q, "ticket", scanTicket, `SELECT `+ticketColumns+` FROM tickets
+		WHERE account_id = $1 AND mode = $2 AND id = $3`+lock, sc.AccountID, sc.Mode, id)
+}
+
+// TicketBySession returns the consultation's newest ticket, open or not.
+func (s *Store) TicketBySession(ctx context.Context, sc consult.Scope, sessionID string) (*consult.Ticket, error) {
+	var t *consult.Ticket
+	err := s.read(ctx, func(ctx context.Context, q *querier) error {
+		var err error
+		t, err = one(ctx, q, "ticket", scanTicket, `SELECT `+ticketColumns+` FROM tickets
+			WHERE account_id = $1 AND mode = $2 AND session_id = $3
+			ORDER BY joined_at DESC, id DESC LIMIT 1`, sc.AccountID, sc.Mode, sessionID)
+		return err
+	})
+	return t, err
+}
+
+// OpenTickets returns the doctor's queue in its order: rank, then id.
+func (s *Store) OpenTickets(ctx context.Context, sc consult.Scope, doctorID string) ([]consult.Ticket, error) {
+	return s.tickets(ctx, `SELECT `+ticketColumns+` FROM tickets
+		WHERE account_id = $1 AND mode = $2 AND doctor_id = $3 AND status IN ('queued', 'ready', 'away')
+		ORDER BY rank, id`, sc.AccountID, sc.Mode, doctorID)
+}
+
+// AwayTickets returns the tickets away since before or longer, longest first.
+func (s *Store) AwayTickets(ctx context.Context, sc consult.Scope, before time.Time) ([]consult.Ticket, error) {
+	return s.tickets(ctx, `SELECT `+ticketColumns+` FROM tickets
+		WHERE account_id = $1 AND mode = $2 AND status = 'away' AND away_at <= $3
+		ORDER BY away_at, id`, sc.AccountID, sc.Mode, micros(before))
+}
+
+func (s *Store) tickets(ctx context.Context, query string, args ...any) ([]consult.Ticket, error) {
+	var out []consult.Ticket
+	err := s.read(ctx, func(ctx context.Context, q *querier) error {
+		var err error
+		out, err = list(ctx, q, scanTicket, query, args...)
+		return err
+	})
+	return out, err
+}
