@@ -1,0 +1,103 @@
+package signaling
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/chatmed/chatmed/internal/auth"
+	"github.com/chatmed/chatmed/internal/consult"
+	"github.com/chatmed/chatmed/waitingroom"
+)
+
+// Store keeps who was there and what was said.
+type Store interface {
+	// JoinParticipation inserts p, or clears its left_at when the id exists.
+	JoinParticipation(ctx context.Context, p *consult.Participation, ev []consult.Event) error
+	LeaveParticipation(ctx context.Context, sc consult.Scope, id string, at time.Time, ev []consult.Event) error
+	// Participations lists a session's, by joined_at.
+	Participations(ctx context.Context, sc consult.Scope, sessionID string) ([]consult.Participation, error)
+	AppendChat(ctx context.Context, m *consult.ChatMessage) error
+	// Chat returns the newest limit messages, oldest first.
+	Chat(ctx context.Context, sc consult.Scope, sessionID string, limit int) ([]consult.ChatMessage, error)
+}
+
+// Consultations is the part of consult.Service that signalling drives.
+type Consultations interface {
+	Get(ctx context.Context, sc consult.Scope, id string) (*consult.Consultation, error)
+	Activate(ctx context.Context, sc consult.Scope, id string, actor consult.Actor) (*consult.Consultation, error)
+	End(ctx context.Context, sc consult.Scope, id string, actor consult.Actor, reason string) (*consult.Consultation, error)
+	EachUnfinished(ctx context.Context, fn func(*consult.Consultation) error) error
+}
+
+// Tickets is a patient's side of the waiting room.
+type Tickets interface {
+	Join(ctx context.Context, sc consult.Scope, actor consult.Actor, r waitingroom.JoinRequest) (*consult.QueuePlace, error)
+	ForSession(ctx context.Context, sc consult.Scope, sessionID string) (*consult.QueuePlace, error)
+	Present(ctx context.Context, sc consult.Scope, ticketID string) (*consult.QueuePlace, error)
+	Away(ctx context.Context, sc consult.Scope, ticketID string) (*consult.QueuePlace, error)
+	Leave(ctx context.Context, sc consult.Scope, actor consult.Actor, ticketID string) (*consult.QueuePlace, error)
+}
+
+// Queue is a doctor's side of the waiting room.
+type Queue interface {
+	List(ctx context.Context, sc consult.Scope, doctorID string) ([]consult.QueuePlace, error)
+	Admit(ctx context.Context, sc consult.Scope, actor consult.Actor, ticketID string) (*consult.QueuePlace, error)
+	// Watch calls fn, which must not block, when the doctor's queue changed.
+	Watch(sc consult.Scope, doctorID string, fn func()) (unwatch func())
+}
+
+// Tokens checks room and dashboard tokens, and issues the doctor's own when
+// they admit from the dashboard.
+type Tokens interface {
+	Verify(ctx context.Context, raw string) (*auth.Claims, error)
+	Issue(c auth.Claims) (string, error)
+}
+
+// Links writes the URLs people open.
+type Links interface {
+	Join(sessionID string, role consult.Role, token string) string
+}
+
+// Bus is the part of consult.Bus that signalling listens to.
+type Bus interface {
+	Subscribe(topic string, fn func(payload []byte)) (unsubscribe func())
+	OnReconnect(fn func()) (cancel func())
+}
+
+// Clock gives the time of day and runs grace periods; tests drive their own.
+// The deadlines of sockets are real time.
+type Clock interface {
+	Now() time.Time
+	// AfterFunc calls f, which must not block, after d, unless stopped before.
+	AfterFunc(d time.Duration, f func()) (stop func())
+}
+
+// SystemClock is the machine's clock.
+type SystemClock struct{}
+
+// Now returns the time of day.
+func (SystemClock) Now() time.Time { return time.Now() }
+
+// AfterFunc calls f after d, unless stopped before.
+func (SystemClock) AfterFunc(d time.Duration, f func()) (stop func()) {
+	t := time.AfterFunc(d, f)
+	return func() { t.Stop() }
+}
+
+// Deps is everything a Server works with. Each is required.
+type Deps struct {
+	Tokens        Tokens
+	Links         Links
+	Consultations Consultations
+	Tickets       Tickets
+	Queue         Queue
+	Store         Store
+	Media         Media
+	Bus           Bus
+	Clock         Clock
+	Log           *slog.Logger
+	Metrics       prometheus.Registerer
+}

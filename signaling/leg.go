@@ -1,0 +1,205 @@
+package signaling
+
+import (
+	"context"
+	"sync"
+
+	"github.com/chatmed/chatmed/internal/consult"
+	"github.com/chatmed/chatmed/sfu"
+)
+
+// Media is the SFU as signalling sees it. Join answers an offer and lets its
+// sender's media in; the error of an unusable offer is a BadRequest *consult.Error.
+type Media interface {
+	Join(ctx context.Context, r sfu.JoinRequest) (Leg, sfu.Answer, error)
+}
+
+// Leg is one participant's media.
+type Leg interface {
+	// Ready says that the client has applied the answer.
+	Ready()
+	// Offer answers a new offer of the same client; with replace it comes from a
+	// new PeerConnection that takes over from the old.
+	Offer(ctx context.Context, sdp string, intents []sfu.Intent, replace bool) (sfu.Answer, error)
+	SetMuted(source string, muted bool)
+	Slots() []sfu.Slot
+	Close()
+}
+
+// mediaState is a participant's media. Owned by the room's loop.
+type mediaState struct {
+	// job is the last one started; life counts joins and closes, so that the
+	// result of a job of an earlier life is not taken.
+	job  *mediaJob
+	life int
+	open int // jobs of this participant not yet done
+
+	leg    Leg // nil: chat only, or not yet in
+	answer string
+	ready  bool
+	state  string // as sfu.Observer.MediaChanged says
+	// sources are what the participant publishes, and whether it is muted.
+	sources map[string]bool
+}
+
+// mediaJob is one step of a participant's media. Steps run one after the other,
+// each in a goroutine that the room awaits, so that no two ever touch the same
+// leg and the loop never waits for one.
+type mediaJob struct {
+	done chan struct{}
+	leg  Leg // what the step left open, valid once done is closed
+}
+
+// mediaStep gets the leg the step before left, or nil, and returns its own.
+type mediaStep func(ctx context.Context, leg Leg) (Leg, sfu.Answer, error)
+
+// startMedia runs step after the participant's earlier ones, then calls then in
+// the loop, unless the participant's media has begun anew or ended meanwhile.
+func (r *room) startMedia(p *participant, step mediaStep, then func(leg Leg, a sfu.Answer, err error)) {
+	before, job, life := p.media.job, &mediaJob{done: make(chan struct{})}, p.media.life
+	p.media.job = job
+	p.media.open++
+	r.jobsOpen++
+	r.jobs.Add(1)
+	go func() {
+		defer r.jobs.Done()
+		var leg Leg
+		if before != nil {
+			<-before.done
+			leg = before.leg
+		}
+		ctx, cancel := context.WithTimeout(r.srv.ctx, mediaTimeout)
+		leg, answer, err := step(ctx, leg)
+		cancel()
+		job.leg = leg
+		close(job.done)
+		r.post(func() {
+			r.jobsOpen--
+			p.media.open--
+			if p.media.life == life && !r.closed {
+				then(leg, answer, err)
+			}
+		})
+	}()
+}
+
+// joinMedia answers o for p, in place of any media p has.
+func (r *room) joinMedia(p *participant, o *offered, then func(a sfu.Answer, err error)) {
+	p.media.life++
+	p.media.leg, p.media.answer, p.media.ready, p.media.state = nil, "", false, ""
+	p.media.sources = sourcesOf(o.intents)
+	request := sfu.JoinRequest{
+		RoomID: r.id, ParticipantID: p.id, Grants: p.grants, OfferSDP: o.sdp, Intents: o.intents,
+		Observer: &observer{room: r, p: p, life: p.media.life},
+	}
+	r.startMedia(p, func(ctx context.Context, leg Leg) (Leg, sfu.Answer, error) {
+		if leg != nil {
+			leg.Close()
+		}
+		return r.srv.deps.Media.Join(ctx, request)
+	}, func(leg Leg, a sfu.Answer, err error) {
+		if err == nil {
+			p.media.leg, p.media.answer = leg, a.SDP
+		}
+		then(a, err)
+	})
+}
+
+// closeMedia ends p's media. It returns at once; the room awaits the closing.
+func (r *room) closeMedia(p *participant) {
+	p.media.life++
+	p.media.leg, p.media.state = nil, ""
+	if p.media.job == nil {
+		return
+	}
+	r.startMedia(p, func(_ context.Context, leg Leg) (Leg, sfu.Answer, error) {
+		if leg != nil {
+			leg.Close()
+		}
+		return nil, sfu.Answer{}, nil
+	}, func(Leg, sfu.Answer, error) {})
+}
+
+func sourcesOf(intents []sfu.Intent) map[string]bool {
+	sources := make(map[string]bool, len(intents))
+	for _, i := range intents {
+		sources[i.Source] = i.Muted
+	}
+	return sources
+}
+
+// granted drops the intents that the grants do not cover: their m-lines are
+// answered, but nothing they carry is forwarded. A source or an m-line named
+// twice is an error.
+func granted(intents []sfu.Intent, g consult.Grants) ([]sfu.Intent, error) {
+	mids, sources := map[string]bool{}, map[string]bool{}
+	out := make([]sfu.Intent, 0, len(intents))
+	for _, i := range intents {
+		if mids[i.Mid] || sources[i.Source] {
+			return nil, consult.Errorf(consult.BadRequest, consult.ReasonBadOffer, "A publication is named twice.")
+		}
+		mids[i.Mid], sources[i.Source] = true, true
+		if g.CanPublish(i.Source) {
+			out = append(out, i)
+		}
+	}
+	return out, nil
+}
+
+// observer carries the SFU's notices about one leg into the loop, the newest
+// state of each kind only.
+type observer struct {
+	room *room
+	p    *participant
+	life int
+
+	mu     sync.Mutex
+	queued bool
+	slots  []sfu.Slot
+	state  string
+}
+
+// SlotsChanged is called by the SFU.
+func (o *observer) SlotsChanged(slots []sfu.Slot) {
+	o.mu.Lock()
+	o.slots = slots
+	o.mu.Unlock()
+	o.notify()
+}
+
+// MediaChanged is called by the SFU.
+func (o *observer) MediaChanged(state string) {
+	o.mu.Lock()
+	o.state = state
+	o.mu.Unlock()
+	o.notify()
+}
+
+func (o *observer) notify() {
+	o.mu.Lock()
+	first := !o.queued
+	o.queued = true
+	o.mu.Unlock()
+	if first {
+		o.room.post(o.deliver)
+	}
+}
+
+// deliver runs in the loop.
+func (o *observer) deliver() {
+	o.mu.Lock()
+	slots, state := o.slots, o.state
+	o.slots, o.queued = nil, false
+	o.mu.Unlock()
+	p := o.p
+	if p.media.life != o.life || o.room.closed {
+		return
+	}
+	if slots != nil && p.stage == inCall {
+		p.push(slotsMessage{Type: "slots", Slots: slotViews(slots)})
+	}
+	if state != "" && state != p.media.state {
+		p.media.state = state
+		o.room.settle()
+	}
+}
