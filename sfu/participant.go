@@ -1,0 +1,304 @@
+package sfu
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/chatmed/chatmed/internal/consult"
+	"github.com/chatmed/chatmed/sfu/forward"
+	"github.com/chatmed/chatmed/sfu/negotiate"
+	"github.com/chatmed/chatmed/sfu/udpmux"
+)
+
+var (
+	errClosing  = consult.Errorf(consult.ServiceUnavailable, consult.ReasonDraining, "The server is stopping.")
+	errRoomFull = consult.Errorf(consult.Conflict, consult.ReasonRoomFull, "The room is full.")
+	errGone     = consult.Errorf(consult.Conflict, consult.ReasonNotJoined, "The participant has left.")
+)
+
+func badOffer(err error) error {
+	return &consult.Error{Code: consult.BadRequest, Reason: consult.ReasonBadOffer, Message: "The offer can't be used.", Err: err}
+}
+
+// Participant is one person's media in a room.
+type Participant struct {
+	id       string
+	room     *Room
+	sfu      *SFU
+	grants   consult.Grants
+	observer Observer
+
+	// op serialises Offer and Close, which wait for ICE.
+	op      sync.Mutex
+	version uint64         // of the answers; guarded by op
+	closing sync.WaitGroup // transports that were replaced
+
+	// All below is guarded by room.mu.
+
+	order        uint64
+	transport    *transport
+	next         *transport // a replacement that has not sent media yet
+	publications map[string]*publication
+	ready        bool // the client has applied the answer
+	closed       bool
+	slotsDirty   bool
+	states       []string
+	answered     []Slot
+	lastReport   time.Time
+	lastFeedback time.Time
+	clock        forward.ClockMap
+}
+
+// Join lets a participant in and answers its offer. Media flows to it after
+// Ready. Joining with an id that is in the room replaces it.
+func (s *SFU) Join(ctx context.Context, req JoinRequest) (*Participant, Answer, error) {
+	offer, err := negotiate.Parse(req.OfferSDP)
+	if err != nil {
+		return nil, Answer{}, badOffer(err)
+	}
+	r, err := s.room(req.RoomID)
+	if err != nil {
+		return nil, Answer{}, err
+	}
+	defer r.end(true)
+	p := &Participant{
+		id: req.ParticipantID, room: r, sfu: s, grants: req.Grants, observer: req.Observer,
+		publications: map[string]*publication{},
+	}
+	ans, err := p.join(offer, req.Intents)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		p.Close()
+		return nil, Answer{}, err
+	}
+	s.metrics.joins.Inc()
+	return p, ans, nil
+}
+
+// join opens the first transport. After an error the caller closes p.
+func (p *Participant) join(offer *negotiate.Offer, intents []Intent) (Answer, error) {
+	p.op.Lock()
+	defer p.op.Unlock()
+	t, err := p.sfu.newTransport(p)
+	if err != nil {
+		return Answer{}, err
+	}
+	p.transport = t
+	lines, err := t.apply(offer, intents)
+	if err != nil {
+		return Answer{}, badOffer(err)
+	}
+	old, err := p.room.add(p)
+	if err != nil {
+		return Answer{}, err
+	}
+	if old != nil {
+		old.Close()
+	}
+	if err := t.start(offer); err != nil {
+		return Answer{}, err
+	}
+	return Answer{SDP: p.answer(t, offer, lines), Slots: p.answered}, nil
+}
+
+// Offer answers a further offer of the client: more m-lines, an ICE restart,
+// or, with replace, a new PeerConnection that takes over from the old one at
+// its first packet.
+func (p *Participant) Offer(_ context.Context, sdp string, intents []Intent, replace bool) (Answer, error) {
+	offer, err := negotiate.Parse(sdp)
+	if err != nil {
+		return Answer{}, badOffer(err)
+	}
+	p.op.Lock()
+	defer p.op.Unlock()
+	p.room.mu.Lock()
+	t, closed := p.transport, p.closed
+	dead := t.media.in == nil && t.started && t.ctx.Err() != nil
+	p.room.mu.Unlock()
+	if closed {
+		return Answer{}, errGone
+	}
+	if replace || dead {
+		return p.replace(offer, intents)
+	}
+	if err := t.restartIfAsked(offer); err != nil {
+		return Answer{}, err
+	}
+	lines, err := t.apply(offer, intents)
+	if err != nil {
+		return Answer{}, badOffer(err)
+	}
+	p.room.mu.Lock()
+	p.syncPublicationsLocked()
+	p.room.mapSlotsLocked()
+	slots := p.slotsLocked()
+	p.room.mu.Unlock()
+	p.room.wake()
+	return Answer{SDP: p.answer(t, offer, lines), Slots: slots}, nil
+}
+
+func (p *Participant) replace(offer *negotiate.Offer, intents []Intent) (Answer, error) {
+	t, err := p.sfu.newTransport(p)
+	if err != nil {
+		return Answer{}, err
+	}
+	lines, err := t.apply(offer, intents)
+	if err != nil {
+		t.close()
+		return Answer{}, badOffer(err)
+	}
+	p.room.mu.Lock()
+	stale := p.next
+	p.next = t
+	if t.media.mapSlots(p.transport.media.slots) {
+		p.slotsDirty = true
+	}
+	slots := describe(t.media.slots)
+	p.room.mu.Unlock()
+	if stale != nil {
+		stale.close()
+	}
+	if err := t.start(offer); err != nil {
+		return Answer{}, err
+	}
+	p.sfu.metrics.replacements.Inc()
+	return Answer{SDP: p.answer(t, offer, lines), Slots: slots}, nil
+}
+
+// takeOverLocked makes the replacement the participant's transport.
+func (p *Participant) takeOverLocked(t *transport) {
+	old := p.transport
+	p.transport, p.next = t, nil
+	for _, s := range old.media.slots {
+		s.releaseLocked()
+	}
+	for _, pub := range p.publications {
+		pub.moved()
+	}
+	p.ready = true // its answer was applied, or it could not have sent
+	p.syncPublicationsLocked()
+	p.room.mapSlotsLocked()
+	p.states = append(p.states, "connected")
+	p.slotsDirty = true
+	p.closing.Add(1)
+	go func() {
+		defer p.closing.Done()
+		old.close()
+	}()
+	p.room.wake()
+}
+
+func (p *Participant) answer(t *transport, o *negotiate.Offer, lines map[string]negotiate.Line) string {
+	p.version++
+	return o.Answer(negotiate.Params{
+		Ufrag: t.ufrag, Pwd: t.pwd, Fingerprint: p.sfu.fingerprint,
+		Candidates: p.sfu.candidates, SessionID: uint64(t.media.rtcpSSRC), Version: p.version,
+		Accept: lines,
+	})
+}
+
+// Ready says that the client has applied the answer: what was held since the
+// last key frame may flow.
+func (p *Participant) Ready() {
+	p.room.mu.Lock()
+	p.ready = true
+	p.room.mu.Unlock()
+	p.room.wake()
+}
+
+// SetMuted notes that the client has muted or unmuted a source. A muted screen
+// gives up its slots.
+func (p *Participant) SetMuted(source string, muted bool) {
+	p.room.mu.Lock()
+	if pub := p.publications[source]; pub != nil && pub.muted != muted {
+		pub.muted = muted
+		p.room.mapSlotsLocked()
+		if !muted {
+			pub.requestKeyFrames()
+		}
+	}
+	p.room.mu.Unlock()
+	p.room.wake()
+}
+
+// Slots is the current mapping.
+func (p *Participant) Slots() []Slot {
+	p.room.mu.Lock()
+	defer p.room.mu.Unlock()
+	return p.slotsLocked()
+}
+
+// Close takes the participant out of the room and waits until its media has
+// ended. Closing twice is allowed.
+func (p *Participant) Close() {
+	p.op.Lock()
+	defer p.op.Unlock()
+	p.room.mu.Lock()
+	if p.closed {
+		p.room.mu.Unlock()
+		return
+	}
+	p.closed = true
+	ts := []*transport{p.transport, p.next}
+	p.room.mu.Unlock()
+	p.room.remove(p)
+	for _, t := range ts {
+		if t != nil {
+			t.close()
+		}
+	}
+	p.closing.Wait()
+	p.room.end(false)
+	p.sfu.metrics.leaves.Inc()
+}
+
+// openLocked is called when SRTP of t is up.
+func (p *Participant) openLocked(t *transport) {
+	if t == p.transport {
+		p.room.requestKeyFramesForLocked(p)
+	}
+}
+
+func (p *Participant) slotsLocked() []Slot { return describe(p.transport.media.slots) }
+
+func describe(slots []*slot) []Slot {
+	out := make([]Slot, len(slots))
+	for i, s := range slots {
+		out[i] = Slot{Index: i, Source: s.source}
+		if s.from != nil {
+			out[i].ParticipantID = s.from.id
+		}
+		if s.audio != nil {
+			out[i].AudioMid = s.audio.mid
+		}
+		if s.video != nil {
+			out[i].VideoMid = s.video.mid
+		}
+	}
+	return out
+}
+
+// tickLocked repairs and reports for p's transport.
+func (p *Participant) tickLocked(now time.Time, out *udpmux.Batch) {
+	t := p.transport
+	if t.media.in == nil {
+		return
+	}
+	if p.ready {
+		for _, s := range t.media.slots {
+			s.releaseHeldLocked(now, out)
+		}
+	}
+	t.repairLocked(now, out)
+	if now.Sub(p.lastFeedback) >= feedbackEvery {
+		p.lastFeedback = now
+		t.feedbackLocked(out)
+	}
+	if now.Sub(p.lastReport) >= reportEvery {
+		p.lastReport = now
+		t.reportLocked(now, out)
+	}
+}

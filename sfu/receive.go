@@ -1,0 +1,277 @@
+package sfu
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/pion/rtcp"
+
+	"github.com/chatmed/chatmed/sfu/forward"
+	"github.com/chatmed/chatmed/sfu/udpmux"
+)
+
+// packet is one decrypted packet on its way to all subscribers. It points into
+// the datagram it came in.
+type packet struct {
+	forward.Packet
+	codec   codecID
+	pt      uint8
+	payload []byte
+	// header extensions passed on, nil when absent
+	orientation, audioLevel []byte
+}
+
+// receiveRTPLocked decrypts a packet, stores it, and forwards it to every
+// subscriber. p is overwritten.
+func (t *transport) receiveRTPLocked(p []byte, now time.Time, out *udpmux.Batch) {
+	m := &t.media
+	if m.in == nil {
+		t.sfu.metrics.drop(dropNoKeys)
+		return
+	}
+	plain, err := m.in.DecryptRTP(p[:0], p, &m.header)
+	if err != nil {
+		t.sfu.metrics.drop(dropDecrypt)
+		return
+	}
+	if t.owner.next == t {
+		t.owner.takeOverLocked(t)
+	}
+	if m.ext.twcc != 0 {
+		if x := extension(&m.header, m.ext.twcc); len(x) >= 2 {
+			m.twcc.Record(m.header.SSRC, binary.BigEndian.Uint16(x), now.UnixMicro())
+		}
+	}
+	s := m.streams[m.header.SSRC]
+	if s == nil {
+		if s = t.newStreamLocked(); s == nil {
+			t.sfu.metrics.drop(dropUnknownStream)
+			return
+		}
+	}
+	if s.layer == nil || s.line.pub == nil || s.layer.pub != s.line.pub || s.line.pub.owner.transport != t {
+		delete(m.streams, m.header.SSRC)
+		t.sfu.metrics.drop(dropUnknownStream)
+		return
+	}
+	t.sfu.metrics.packetsIn.Inc()
+	if s.repair {
+		t.restoreLocked(s.layer, plain, now, out)
+		return
+	}
+	t.forwardLocked(s.layer, plain, now, out, false)
+}
+
+// restoreLocked turns an RTX packet into the one it repeats (RFC 4588 section
+// 4): the original sequence number stands in the first two payload bytes.
+func (t *transport) restoreLocked(l *layer, plain []byte, now time.Time, out *udpmux.Batch) {
+	m := &t.media
+	head := headerSize(plain)
+	end := len(plain) - paddingSize(plain)
+	info := m.codecs[m.header.PayloadType]
+	if !info.known || !info.codec.rtx || head == 0 || end-head < 2 {
+		return // padding used to probe, or nonsense
+	}
+	copy(plain[2:4], plain[head:head+2])
+	binary.BigEndian.PutUint32(plain[8:12], l.ssrc)
+	plain[1] = plain[1]&0x80 | info.apt
+	plain[0] &^= 0x20 // padding is left behind
+	n := copy(plain[head:], plain[head+2:end])
+	plain = plain[:head+n]
+	if _, err := m.header.Unmarshal(plain); err != nil {
+		return
+	}
+	t.forwardLocked(l, plain, now, out, true)
+}
+
+// forwardLocked stores a packet of a layer and gives it to the subscribers.
+func (t *transport) forwardLocked(l *layer, plain []byte, now time.Time, out *udpmux.Batch, restored bool) {
+	insert := l.ring.Insert
+	if restored {
+		insert = l.ring.InsertRecovered
+	}
+	res := insert(plain, now)
+	if !res.Stored {
+		t.sfu.metrics.drop(dropNotNew)
+		return
+	}
+	var pkt packet
+	if !t.describeLocked(&pkt, plain) {
+		t.sfu.metrics.drop(dropPayload)
+		return
+	}
+	pkt.ExtSeq = res.ExtSeq
+	if pkt.codec != l.codec {
+		l.codec = pkt.codec
+	}
+	if pkt.Info.KeyFrame && l.pub.kind == "video" {
+		l.throttle.Arrived()
+		l.ring.KeyFrame(res.ExtSeq)
+		l.noteKeyFrame(&pkt, now)
+	}
+	live := l.pub.activity.Seen(l.index, now)
+	for _, s := range l.pub.subs {
+		s.takeLocked(l, live, &pkt, now, out)
+	}
+	if l.pub.kind == "video" && l.ring.Missing() > 0 {
+		l.nackLocked(t, now, out)
+	}
+}
+
+// describeLocked reads what forwarding needs from a plain packet whose header
+// is in t.media.header.
+func (t *transport) describeLocked(pkt *packet, plain []byte) bool {
+	m := &t.media
+	info := m.codecs[m.header.PayloadType]
+	head := headerSize(plain)
+	end := len(plain) - paddingSize(plain)
+	if !info.known || info.codec.rtx || head == 0 || end < head {
+		return false
+	}
+	pkt.codec, pkt.pt = info.codec, m.header.PayloadType
+	pkt.payload = plain[head:end]
+	pkt.Timestamp, pkt.Marker, pkt.Size = m.header.Timestamp, m.header.Marker, end-head
+	if pkt.Size > 0 {
+		var ok bool
+		if pkt.Info, ok = forward.Inspect(info.codec.codec, pkt.payload); !ok {
+			return false
+		}
+	}
+	pkt.orientation = extension(&m.header, m.ext.orientation)
+	pkt.audioLevel = extension(&m.header, m.ext.audioLevel)
+	return true
+}
+
+// newStreamLocked finds out what a new SSRC is: announced in the offer, or
+// named by its mid and rid (RFC 8843 section 9.2, RFC 8852). An SSRC whose
+// first packets carry neither is tried again at the next packet.
+func (t *transport) newStreamLocked() *stream {
+	m := &t.media
+	h := &m.header
+	if len(m.streams) >= maxStreams {
+		m.forgetStreams()
+	}
+	if len(m.streams) >= maxStreams {
+		return nil
+	}
+	rtx := m.codecs[h.PayloadType].codec.rtx
+	line := m.announced[h.SSRC]
+	primary, isRepair := m.repairs[h.SSRC]
+	if isRepair {
+		if s := m.streams[primary]; s != nil {
+			return m.keep(&stream{ssrc: h.SSRC, line: s.line, layer: s.layer, repair: true})
+		}
+		return nil
+	}
+	if line == nil {
+		line = m.lines[string(extension(h, m.ext.mid))]
+	}
+	if line == nil || line.pub == nil {
+		return nil
+	}
+	if rtx {
+		return m.repairStream(h.SSRC, line, string(extension(h, m.ext.repairedRID)))
+	}
+	index := 0
+	if len(line.rids) > 0 {
+		if index = indexOf(line.rids, string(extension(h, m.ext.rid))); index < 0 {
+			return nil
+		}
+	}
+	return m.keep(&stream{ssrc: h.SSRC, line: line, layer: line.pub.layerFor(h.SSRC, index)})
+}
+
+// repairStream joins an RTX stream without an FID group to what it repairs.
+func (m *mediaState) repairStream(ssrc uint32, line *inbound, rid string) *stream {
+	index := 0
+	if len(line.rids) > 0 {
+		if index = indexOf(line.rids, rid); index < 0 {
+			return nil
+		}
+	}
+	if index >= len(line.pub.layers) || line.pub.layers[index] == nil {
+		return nil
+	}
+	return m.keep(&stream{ssrc: ssrc, line: line, layer: line.pub.layers[index], repair: true})
+}
+
+func (m *mediaState) keep(s *stream) *stream {
+	m.streams[s.ssrc] = s
+	return s
+}
+
+// forgetStreams drops SSRCs that no layer uses any more.
+func (m *mediaState) forgetStreams() {
+	for ssrc, s := range m.streams {
+		l := s.layer
+		if l == nil || l.index >= len(l.pub.layers) || l.pub.layers[l.index] != l {
+			delete(m.streams, ssrc)
+		}
+	}
+}
+
+// nackLocked asks the publisher for what is missing (RFC 4585 section 6.2.1).
+func (l *layer) nackLocked(t *transport, now time.Time, out *udpmux.Batch) {
+	l.pairs = l.ring.Nacks(l.pairs[:0], now, t.media.rtt.value())
+	if len(l.pairs) == 0 {
+		return
+	}
+	t.writeRTCPLocked(out, &rtcp.TransportLayerNack{
+		SenderSSRC: t.media.rtcpSSRC, MediaSSRC: l.ssrc, Nacks: l.pairs,
+	})
+	t.sfu.metrics.nacksOut.Add(float64(len(l.pairs)))
+}
+
+// repairLocked asks again for what is still missing, and for key frames.
+func (t *transport) repairLocked(now time.Time, out *udpmux.Batch) {
+	for _, l := range t.media.lines {
+		if l.pub == nil || l.kind != "video" {
+			continue
+		}
+		live := l.pub.activity.Live(now)
+		for _, s := range l.pub.subs {
+			s.wantLocked(live, now, out)
+		}
+		for _, y := range l.pub.layers {
+			if y != nil && y.ring.Missing() > 0 {
+				y.nackLocked(t, now, out)
+			}
+		}
+	}
+}
+
+// headerSize is the length of the RTP header with CSRCs and extension, 0 when
+// the packet is too short.
+func headerSize(p []byte) int {
+	if len(p) < 12 {
+		return 0
+	}
+	n := 12 + 4*int(p[0]&0x0f)
+	if p[0]&0x10 != 0 {
+		if len(p) < n+4 {
+			return 0
+		}
+		n += 4 + 4*int(binary.BigEndian.Uint16(p[n+2:]))
+	}
+	if len(p) < n {
+		return 0
+	}
+	return n
+}
+
+// paddingSize is how many bytes at the end are padding (RFC 3550 section 5.1).
+func paddingSize(p []byte) int {
+	if len(p) == 0 || p[0]&0x20 == 0 {
+		return 0
+	}
+	return int(p[len(p)-1])
+}
+
+func indexOf(list []string, s string) int {
+	for i, v := range list {
+		if v == s {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,223 @@
+package sfu
+
+import (
+	"net/netip"
+	"sort"
+	"sync"
+	"time"
+
+	"github.com/pion/srtp/v3"
+)
+
+const (
+	// tick is how often a room repairs and reports.
+	tick          = 50 * time.Millisecond
+	feedbackEvery = 100 * time.Millisecond
+	reportEvery   = time.Second
+)
+
+// Room is the media of one consultation.
+type Room struct {
+	id  string
+	sfu *SFU
+
+	// kick wakes the worker: there is something to send or to tell.
+	kick chan struct{}
+	stop chan struct{} // closed when the last participant has left
+	done chan struct{}
+
+	joining int // Joins under way; guarded by sfu.mu
+
+	mu           sync.Mutex
+	participants map[string]*Participant
+	joined       uint64 // order of joining
+	closed       bool
+}
+
+// room returns the room, making it when needed. It stays open until the caller
+// has called leave for the join it announces.
+func (s *SFU) room(id string) (*Room, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errClosing
+	}
+	if r := s.rooms[id]; r != nil {
+		r.joining++
+		return r, nil
+	}
+	r := &Room{
+		joining: 1, id: id, sfu: s, participants: map[string]*Participant{},
+		kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	s.rooms[id] = r
+	go r.work()
+	return r, nil
+}
+
+// add inserts p, replacing one of the same id, which the caller closes.
+func (r *Room) add(p *Participant) (old *Participant, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old = r.participants[p.id]
+	if old == nil && len(r.participants) >= maxParticipants {
+		return nil, errRoomFull
+	}
+	r.joined++
+	p.order = r.joined
+	r.participants[p.id] = p
+	r.mapSlotsLocked()
+	p.answered = p.slotsLocked()
+	r.wake()
+	return old, nil
+}
+
+// remove takes p out and everyone's slots off it.
+func (r *Room) remove(p *Participant) {
+	r.mu.Lock()
+	if r.participants[p.id] == p {
+		delete(r.participants, p.id)
+	}
+	for _, q := range r.participants {
+		q.forgetLocked(p)
+	}
+	r.mapSlotsLocked()
+	r.mu.Unlock()
+	r.wake()
+}
+
+// end closes the room when nobody is in it or on the way in. joined says that
+// a join announced by SFU.room is over. Lock order: SFU.mu, Room.mu.
+func (r *Room) end(joined bool) {
+	r.sfu.mu.Lock()
+	if joined {
+		r.joining--
+	}
+	r.mu.Lock()
+	last := r.joining == 0 && len(r.participants) == 0 && !r.closed
+	if last {
+		r.closed = true
+		delete(r.sfu.rooms, r.id)
+	}
+	r.mu.Unlock()
+	r.sfu.mu.Unlock()
+	if last {
+		close(r.stop)
+		<-r.done
+	}
+}
+
+func (r *Room) list() []*Participant {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sortedLocked()
+}
+
+// sortedLocked are the participants in the order they joined.
+func (r *Room) sortedLocked() []*Participant {
+	out := make([]*Participant, 0, len(r.participants))
+	for _, p := range r.participants {
+		out = append(out, p)
+	}
+	sort.Slice(out, func(a, b int) bool { return out[a].order < out[b].order })
+	return out
+}
+
+func (r *Room) wake() {
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+// work repairs, reports, and tells observers, until the room is empty.
+func (r *Room) work() {
+	defer close(r.done)
+	out := r.sfu.conn.NewBatch()
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for {
+		select {
+		case <-r.stop:
+			r.tell()
+			return
+		case <-r.kick:
+		case <-t.C:
+		}
+		r.mu.Lock()
+		now := r.sfu.now()
+		for _, p := range r.participants {
+			p.tickLocked(now, out)
+		}
+		r.mu.Unlock()
+		out.Flush()
+		r.tell()
+	}
+}
+
+// tell calls the observers, without the lock.
+func (r *Room) tell() {
+	type news struct {
+		p      *Participant
+		slots  []Slot
+		states []string
+	}
+	var all []news
+	r.mu.Lock()
+	for _, p := range r.participants {
+		if p.slotsDirty || len(p.states) > 0 {
+			n := news{p: p, states: p.states}
+			if p.slotsDirty {
+				n.slots = p.slotsLocked()
+			}
+			p.slotsDirty, p.states = false, nil
+			all = append(all, n)
+		}
+	}
+	r.mu.Unlock()
+	for _, n := range all {
+		for _, s := range n.states {
+			n.p.observer.MediaChanged(s)
+		}
+		if n.slots != nil {
+			n.p.observer.SlotsChanged(n.slots)
+		}
+	}
+}
+
+// transportUp opens SRTP on t.
+func (r *Room) transportUp(t *transport, in, out *srtp.Context) {
+	r.mu.Lock()
+	t.media.in, t.media.out = in, out
+	t.owner.openLocked(t)
+	r.mu.Unlock()
+	r.mediaState(t, "connected")
+}
+
+// remoteChanged follows ICE to another address.
+func (r *Room) remoteChanged(t *transport, addr netip.AddrPort) {
+	r.mu.Lock()
+	t.media.dst = addr
+	r.mu.Unlock()
+}
+
+func (r *Room) mediaState(t *transport, state string) {
+	r.mu.Lock()
+	if t.owner.transport == t {
+		t.owner.states = append(t.owner.states, state)
+	}
+	r.mu.Unlock()
+	r.wake()
+}
+
+// transportClosed notes that t has ended by itself or by close.
+func (r *Room) transportClosed(t *transport) {
+	r.mu.Lock()
+	t.media.in, t.media.out = nil, nil
+	p := t.owner
+	if p.transport == t && !p.closed {
+		p.states = append(p.states, "failed")
+	}
+	r.mu.Unlock()
+	r.wake()
+}
