@@ -1,0 +1,238 @@
+package api
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+)
+
+//go:embed openapi.yaml
+var openapiYAML []byte
+
+// contractURL names the document inside the schema compiler; nothing is fetched.
+const contractURL = "https://chatmed.invalid/openapi.json"
+
+// contract is openapi.yaml, compiled. Immutable.
+type contract struct {
+	yaml, json []byte
+	doc        map[string]any
+	operations []*operation
+}
+
+// operation is one method of one path.
+type operation struct {
+	id, method, path string
+	public           bool // no security
+	params           []parameter
+	body             *jsonschema.Schema // nil: takes none
+	bodyRequired     bool
+	complain         func(*jsonschema.ValidationError) string
+}
+
+// parameter is a path or query parameter; its value is a string.
+type parameter struct {
+	name, in string
+	required bool
+	schema   *jsonschema.Schema
+}
+
+// pathItemDoc and the others are the parts of an OpenAPI document that are
+// read here.
+type pathItemDoc struct {
+	Parameters []parameterDoc `json:"parameters"`
+	Get        *operationDoc  `json:"get"`
+	Post       *operationDoc  `json:"post"`
+	Put        *operationDoc  `json:"put"`
+	Patch      *operationDoc  `json:"patch"`
+	Delete     *operationDoc  `json:"delete"`
+}
+
+type operationDoc struct {
+	OperationID string         `json:"operationId"`
+	Security    *[]any         `json:"security"`
+	Parameters  []parameterDoc `json:"parameters"`
+	RequestBody *struct {
+		Required bool                       `json:"required"`
+		Content  map[string]json.RawMessage `json:"content"`
+	} `json:"requestBody"`
+}
+
+type parameterDoc struct {
+	Ref      string `json:"$ref"`
+	Name     string `json:"name"`
+	In       string `json:"in"`
+	Required bool   `json:"required"`
+}
+
+// loadContract reads and compiles the description.
+func loadContract(source []byte) (*contract, error) {
+	var doc map[string]any
+	if err := yaml.Unmarshal(source, &doc); err != nil {
+		return nil, err
+	}
+	asJSON, err := json.Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
+	ct := &contract{yaml: source, json: asJSON}
+	compiler, err := ct.compiler(asJSON)
+	if err != nil {
+		return nil, err
+	}
+	var head struct {
+		Paths      map[string]pathItemDoc `json:"paths"`
+		Components struct {
+			Parameters map[string]parameterDoc `json:"parameters"`
+		} `json:"components"`
+	}
+	if err := json.Unmarshal(asJSON, &head); err != nil {
+		return nil, err
+	}
+	for _, path := range slices.Sorted(maps.Keys(head.Paths)) {
+		item := head.Paths[path]
+		for method, od := range item.operations() {
+			op := &operation{
+				id: od.OperationID, method: method, path: path, complain: ct.complaint,
+				public: od.Security != nil && len(*od.Security) == 0,
+			}
+			at := "/paths/" + escapePointer(path)
+			err := errors.Join(
+				op.addParams(compiler, item.Parameters, at, head.Components.Parameters),
+				op.addParams(compiler, od.Parameters, at+"/"+strings.ToLower(method), head.Components.Parameters),
+				op.addBody(compiler, od, at+"/"+strings.ToLower(method)),
+			)
+			if err != nil {
+				return nil, fmt.Errorf("%s %s: %w", method, path, err)
+			}
+			ct.operations = append(ct.operations, op)
+		}
+	}
+	return ct, nil
+}
+
+func (p *pathItemDoc) operations() map[string]*operationDoc {
+	all := map[string]*operationDoc{
+		http.MethodGet: p.Get, http.MethodPost: p.Post, http.MethodPut: p.Put,
+		http.MethodPatch: p.Patch, http.MethodDelete: p.Delete,
+	}
+	maps.DeleteFunc(all, func(_ string, od *operationDoc) bool { return od == nil })
+	return all
+}
+
+// compiler returns a schema compiler over the document. OpenAPI 3.1 schemas
+// are JSON Schema 2020-12.
+func (ct *contract) compiler(asJSON []byte) (*jsonschema.Compiler, error) {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(asJSON))
+	if err != nil {
+		return nil, err
+	}
+	var ok bool
+	if ct.doc, ok = doc.(map[string]any); !ok {
+		return nil, errors.New("not an object")
+	}
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	c.AssertFormat()
+	c.RegisterFormat(&jsonschema.Format{Name: "iso8601-offset", Validate: func(v any) error {
+		if s, ok := v.(string); ok {
+			_, err := parseTime(s)
+			return err
+		}
+		return nil
+	}})
+	return c, c.AddResource(contractURL, doc)
+}
+
+// operation finds an operation by method and path template, or nil.
+func (ct *contract) operation(method, path string) *operation {
+	for _, op := range ct.operations {
+		if op.method == method && op.path == path {
+			return op
+		}
+	}
+	return nil
+}
+
+func (op *operation) addParams(c *jsonschema.Compiler, docs []parameterDoc, at string, shared map[string]parameterDoc) error {
+	for i, d := range docs {
+		pointer := at + "/parameters/" + strconv.Itoa(i)
+		if d.Ref != "" {
+			pointer = strings.TrimPrefix(d.Ref, "#")
+			d = shared[strings.TrimPrefix(pointer, "/components/parameters/")]
+		}
+		if d.Name == "" || (d.In != "path" && d.In != "query") {
+			return fmt.Errorf("parameter %s is neither in path nor in query", pointer)
+		}
+		schema, err := c.Compile(contractURL + "#" + pointer + "/schema")
+		if err != nil {
+			return err
+		}
+		if t := dereference(schema).Types; t == nil || !slices.Equal(t.ToStrings(), []string{"string"}) {
+			return fmt.Errorf("parameter %s is no string", d.Name)
+		}
+		op.params = append(op.params, parameter{name: d.Name, in: d.In, required: d.Required, schema: schema})
+	}
+	return nil
+}
+
+func (op *operation) addBody(c *jsonschema.Compiler, od *operationDoc, at string) (err error) {
+	if od.RequestBody == nil {
+		return nil
+	}
+	if _, ok := od.RequestBody.Content["application/json"]; !ok {
+		return errors.New("request body is not application/json")
+	}
+	op.bodyRequired = od.RequestBody.Required
+	op.body, err = c.Compile(contractURL + "#" + at + "/requestBody/content/application~1json/schema")
+	return err
+}
+
+// lookup returns the node of the document at a JSON pointer (RFC 6901), or nil.
+func (ct *contract) lookup(pointer string) any {
+	var node any = ct.doc
+	for _, part := range strings.Split(strings.TrimPrefix(pointer, "/"), "/") {
+		part = strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
+		switch n := node.(type) {
+		case map[string]any:
+			node = n[part]
+		case []any:
+			i, err := strconv.Atoi(part)
+			if err != nil || i < 0 || i >= len(n) {
+				return nil
+			}
+			node = n[i]
+		default:
+			return nil
+		}
+	}
+	return node
+}
+
+func escapePointer(s string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(s)
+}
+
+// parseTime reads ISO 8601 with an offset: RFC 3339, and what the common
+// libraries write beside it (no seconds; an offset without colon).
+func parseTime(s string) (time.Time, error) {
+	s = strings.ToUpper(s) // RFC 3339, section 5.6: t and z may be lower case
+	for _, layout := range []string{
+		time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04Z07:00", "2006-01-02T15:04Z0700",
+	} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, errors.New("not ISO 8601 with an offset")
+}
