@@ -30,7 +30,7 @@ func (a *arena) put(raw []byte, at time.Duration) uint64 {
 	n := uint64(len(raw))
 	pos := a.place(n)
 	for a.wouldLose(pos+n, at) && len(a.data) < a.max {
-		a.grow(at)
+		a.grow()
 		pos = a.place(n)
 	}
 	size := uint64(len(a.data))
@@ -93,13 +93,16 @@ func (a *arena) wouldLose(end uint64, at time.Duration) bool {
 // grow doubles the arena and keeps every position valid. Both laps that can hold
 // live bytes move to their place modulo the new size; no packet crosses a
 // multiple of the old size, so each stays contiguous.
-func (a *arena) grow(at time.Duration) {
+func (a *arena) grow() {
 	old, size := a.data, uint64(len(a.data))
 	a.data = make([]byte, 2*size)
 	lap, off := a.end/size, a.end&(size-1)
 	copy(a.data[(lap&1)*size:], old[:off])
 	copy(a.data[((lap+1)&1)*size+off:], old[off:])
-	for i := range a.written {
-		a.written[i] = at
+	var written [arenaBlocks]time.Duration
+	newest := (a.end - 1) / (size / arenaBlocks)
+	for b := max(newest, arenaBlocks-1) - (arenaBlocks - 1); b <= newest; b++ {
+		written[b/2%arenaBlocks] = a.written[b%arenaBlocks]
 	}
+	a.written = written
 }
