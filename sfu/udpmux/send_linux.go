@@ -160,6 +160,8 @@ func (s *socket) write(p []byte, to *sockaddr, toLen uint32) syscall.Errno {
 }
 
 // sendmmsg sends the messages from first on and returns how many were taken.
+// The call is raw, without telling the scheduler: it doesn't block and carries
+// one queue at most, and the hand-over costs more than it gives.
 func (s *socket) sendmmsg(q *queue, first int) (int, syscall.Errno) {
 	count := len(q.msgs) - first
 	if s.refuse != nil {
