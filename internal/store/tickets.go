@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/chatmed/chatmed/internal/consult"
@@ -95,8 +94,10 @@ func (q *querier) openTicket(ctx context.Context, t *consult.Ticket) (*consult.T
 // both with the events; change returning no event and no error stores nothing.
 // Version grows by one, and UpdatedAt is the first event's time unless change
 // set it. change runs inside the transaction, possibly more than once, and
-// must not use the store. A ticket keeps its id, scope and consultation. When
-// the consultation's status becomes final, it closes as UpdateConsultation says.
+// must not use the store. A ticket keeps its id and scope; it may move to
+// another consultation that is not final (else Conflict), and change is given
+// the one it comes from. When that one's status becomes final, it closes as
+// UpdateConsultation says.
 func (s *Store) UpdateTicket(ctx context.Context, sc consult.Scope, id string,
 	change func(*consult.Ticket, *consult.Consultation) ([]consult.Event, error),
 ) (*consult.Ticket, *consult.Consultation, error) {
@@ -118,8 +119,8 @@ func (s *Store) UpdateTicket(ctx context.Context, sc consult.Scope, id string,
 func (q *querier) updateTicket(ctx context.Context, sc consult.Scope, id string,
 	change func(*consult.Ticket, *consult.Consultation) ([]consult.Event, error),
 ) (*consult.Ticket, *consult.Consultation, error) {
-	// The consultation is locked before its ticket, as everywhere. A ticket's
-	// session never changes, so it may be read first without a lock.
+	// The consultation is locked before its ticket, as everywhere, so the ticket
+	// is first read without a lock.
 	t, err := q.ticket(ctx, sc, id, "")
 	if err != nil {
 		return nil, nil, err
@@ -132,6 +133,9 @@ func (q *querier) updateTicket(ctx context.Context, sc consult.Scope, id string,
 	if err != nil {
 		return nil, nil, err
 	}
+	if tBefore.SessionID != t.SessionID { // it moved between the two reads
+		return nil, nil, errRetry
+	}
 	tAfter, cAfter := *tBefore, *cBefore
 	events, err := change(&tAfter, &cAfter)
 	if err != nil {
@@ -143,12 +147,18 @@ func (q *querier) updateTicket(ctx context.Context, sc consult.Scope, id string,
 	if tAfter.UpdatedAt.Equal(tBefore.UpdatedAt) {
 		tAfter.UpdatedAt = events[0].At
 	}
+	if tAfter.SessionID != tBefore.SessionID {
+		if _, err := q.openConsultation(ctx, sc, tAfter.SessionID); err != nil {
+			return nil, nil, err
+		}
+	}
 	if err := q.storeTicket(ctx, tBefore, &tAfter); err != nil {
 		return nil, nil, err
 	}
-	events = slices.Clip(events)
-	if events, err = q.storeConsultation(ctx, cBefore, &cAfter, events); err != nil {
-		return nil, nil, err
+	if cAfter != *cBefore {
+		if events, err = q.storeConsultation(ctx, cBefore, &cAfter, events); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := q.record(ctx, sc, events); err != nil {
 		return nil, nil, err
@@ -160,14 +170,14 @@ func (q *querier) updateTicket(ctx context.Context, sc consult.Scope, id string,
 
 // storeTicket writes after over before, which is locked.
 func (q *querier) storeTicket(ctx context.Context, before, after *consult.Ticket) error {
-	after.ID, after.Scope, after.SessionID = before.ID, before.Scope, before.SessionID
+	after.ID, after.Scope = before.ID, before.Scope
 	after.Version = before.Version + 1
 	storableTicket(after)
-	n, err := q.exec(ctx, `UPDATE tickets SET doctor_id = $1, patient_id = $2, patient_name = $3, reason = $4,
-			language = $5, status = $6, rank = $7, joined_at = $8, ready_at = $9, away_at = $10, admitted_at = $11,
-			closed_at = $12, updated_at = $13, version = $14
-		WHERE account_id = $15 AND mode = $16 AND id = $17 AND version = $18`,
-		after.DoctorID, after.PatientID, after.PatientName, after.Reason, after.Language, after.Status, after.Rank,
+	n, err := q.exec(ctx, `UPDATE tickets SET session_id = $1, doctor_id = $2, patient_id = $3, patient_name = $4,
+			reason = $5, language = $6, status = $7, rank = $8, joined_at = $9, ready_at = $10, away_at = $11,
+			admitted_at = $12, closed_at = $13, updated_at = $14, version = $15
+		WHERE account_id = $16 AND mode = $17 AND id = $18 AND version = $19`,
+		after.SessionID, after.DoctorID, after.PatientID, after.PatientName, after.Reason, after.Language, after.Status, after.Rank,
 		micros(after.JoinedAt), microsPtr(after.ReadyAt), microsPtr(after.AwayAt), microsPtr(after.AdmittedAt),
 		microsPtr(after.ClosedAt), micros(after.UpdatedAt), after.Version,
 		after.Scope.AccountID, after.Scope.Mode, after.ID, before.Version)
