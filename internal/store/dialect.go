@@ -69,7 +69,7 @@ func (d *dialect) public(err error) error {
 	}
 	switch d.failure(err) {
 	case failureRetry, failureUnavailable:
-		return &consult.Error{Code: consult.ServiceUnavailable, Message: "The database is not available. Try again shortly.", Err: err}
+		return unavailable(err)
 	case failureReference:
 		return &consult.Error{Code: consult.NotFound, Message: "Requested resource does not exist.", Err: err}
 	case failureDuplicate:
@@ -77,6 +77,10 @@ func (d *dialect) public(err error) error {
 	case failureOther:
 	}
 	return consult.AsError(err)
+}
+
+func unavailable(err error) error {
+	return &consult.Error{Code: consult.ServiceUnavailable, Message: "The database is not available. Try again shortly.", Err: err}
 }
 
 func notFound(what string) error {

@@ -39,11 +39,11 @@ func scanKey(r scanner, k *consult.APIKey) error {
 // new. Another account of the same name is a Conflict. Operator.
 func (s *Store) CreateKey(ctx context.Context, acc *consult.Account, key *consult.APIKey, events []consult.Event) error {
 	if acc.ID != key.Scope.AccountID || !key.Scope.Mode.Valid() {
-		return s.dialect.public(fmt.Errorf("key %s does not belong to account %s, or has no mode", key.ID, acc.ID))
+		return s.public(fmt.Errorf("key %s does not belong to account %s, or has no mode", key.ID, acc.ID))
 	}
 	origins, err := json.Marshal(key.AllowedOrigins)
 	if err != nil {
-		return s.dialect.public(fmt.Errorf("key %s: origins: %w", key.ID, err))
+		return s.public(fmt.Errorf("key %s: origins: %w", key.ID, err))
 	}
 	return s.write(ctx, func(ctx context.Context, q *querier) error {
 		if err := q.createOwner(ctx, acc, key); err != nil {

@@ -27,9 +27,11 @@ type database struct {
 func eachDatabase(t *testing.T, test func(t *testing.T, db database)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel() // with the other database; each has its own
 		test(t, database{name: "sqlite", dir: t.TempDir()})
 	})
 	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
 		test(t, database{name: "postgres", url: pgtest.Start(t)})
 	})
 }

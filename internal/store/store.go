@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/chatmed/chatmed/internal/consult"
@@ -41,6 +42,7 @@ type Store struct {
 	writer *sql.DB
 	reader *sql.DB
 	log    *slog.Logger
+	closed atomic.Bool
 }
 
 // Open connects to databaseURL ("postgres://…"), or, when it is empty, to the
@@ -76,6 +78,7 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close waits for running queries and closes every connection.
 func (s *Store) Close() error {
+	s.closed.Store(true)
 	err := s.writer.Close()
 	if s.reader != s.writer {
 		err = errors.Join(err, s.reader.Close())

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
+
+	"github.com/chatmed/chatmed/internal/consult"
 )
 
 const (
@@ -80,7 +82,7 @@ func list[T any](ctx context.Context, q *querier, scan func(scanner, *T) error, 
 func (s *Store) read(ctx context.Context, fn func(context.Context, *querier) error) error {
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
-	return s.dialect.public(fn(ctx, &querier{on: s.reader, dialect: s.dialect}))
+	return s.public(fn(ctx, &querier{on: s.reader, dialect: s.dialect}))
 }
 
 // write runs fn in a transaction, under a deadline, and runs it again when the
@@ -95,10 +97,10 @@ func (s *Store) write(ctx context.Context, fn func(context.Context, *querier) er
 			return nil
 		}
 		if attempt == maxAttempts || s.dialect.failure(err) != failureRetry {
-			return s.dialect.public(err)
+			return s.public(err)
 		}
 		if !pause(ctx, retryBase<<attempt) {
-			return s.dialect.public(err)
+			return s.public(err)
 		}
 	}
 }
@@ -118,6 +120,16 @@ func (s *Store) transact(ctx context.Context, fn func(context.Context, *querier)
 		return err
 	}
 	return tx.Commit()
+}
+
+// public is dialect.public, which cannot know that the store was closed:
+// database/sql has no exported error for it.
+func (s *Store) public(err error) error {
+	var e *consult.Error
+	if err != nil && s.closed.Load() && !errors.As(err, &e) {
+		return unavailable(err)
+	}
+	return s.dialect.public(err)
 }
 
 func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
