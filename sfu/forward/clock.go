@@ -31,10 +31,10 @@ func (s SenderReport) ntpAt(ts, clock uint32) uint64 {
 	return s.NTP + uint64(sec)<<32 + uint64((rest<<32)/int64(clock))
 }
 
-// ntpTicks converts a signed 32.32 span to timestamp units, modulo 2^32.
+// ntpTicks converts a signed 32.32 span to the nearest timestamp unit, modulo 2^32.
 func ntpTicks(span int64, clock uint32) uint32 {
 	sec, frac := span>>32, span&(1<<32-1)
-	return uint32(sec*int64(clock) + frac*int64(clock)>>32)
+	return uint32(sec*int64(clock) + (frac*int64(clock)+1<<31)>>32)
 }
 
 // clockWindow is how long ClockMap remembers the fastest report, at least. Long

@@ -113,7 +113,7 @@ func (s *Selector) KeyFrameNeeded(live Layers) (layer int, ok bool) {
 // returned for this packet.
 func (s *Selector) Decide(live Layers, layer int, p *Packet) Action {
 	s.aim(live)
-	if layer+1 != s.current {
+	if s.current == 0 || layer+1 != s.current {
 		if !s.mayStart(layer, p) {
 			return Ignore
 		}
