@@ -85,7 +85,7 @@ func (s *Service) joinSession(ctx context.Context, sc consult.Scope, actor consu
 	case err == nil && t.Status == consult.TicketAdmitted:
 		return t, nil
 	case err == nil && t.Status.Open():
-		return s.rejoin(ctx, sc, actor, r, t.ID, c.ID)
+		return s.rejoin(ctx, sc, actor, r, t.ID)
 	case err != nil && !consult.HasCode(err, consult.NotFound):
 		return nil, err
 	}
@@ -96,33 +96,62 @@ func (s *Service) joinSession(ctx context.Context, sc consult.Scope, actor consu
 	if err != nil {
 		return nil, err
 	}
-	if !created {
-		to := "" // without a session asked for, the ticket stays in its own
-		if asked {
-			to = c.ID
-		}
-		if t, err = s.rejoin(ctx, sc, actor, r, t.ID, to); err != nil {
-			return nil, err
-		}
-		if t.SessionID != c.ID {
-			return t, nil
-		}
+	if created {
+		return s.recheck(ctx, actor, t)
+	}
+	if asked && t.SessionID != c.ID {
+		return s.move(ctx, actor, r, t, c)
+	}
+	if t, err = s.rejoin(ctx, sc, actor, r, t.ID); err != nil {
+		return nil, err
 	}
 	return s.recheck(ctx, actor, t)
 }
 
-// rejoin is the patient of an open ticket asking again, for session to ("": any).
-func (s *Service) rejoin(ctx context.Context, sc consult.Scope, actor consult.Actor, r *JoinRequest, id, to string) (*consult.Ticket, error) {
-	t, err := s.update(ctx, sc, actor, id, time.Time{}, func(t *consult.Ticket, c *consult.Consultation, now time.Time) (bool, error) {
+// rejoin is the patient of an open ticket asking again.
+func (s *Service) rejoin(ctx context.Context, sc consult.Scope, actor consult.Actor, r *JoinRequest, id string) (*consult.Ticket, error) {
+	return s.update(ctx, sc, actor, id, time.Time{}, func(t *consult.Ticket, _ *consult.Consultation, _ time.Time) (bool, error) {
 		if !t.Status.Open() && t.Status != consult.TicketAdmitted {
 			return false, errAgain
 		}
-		return rejoin(t, r, to)
+		return rejoin(t, r)
 	})
-	if err == nil && to != "" && t.SessionID != to {
-		return nil, errAgain // admitted in its old session meanwhile
+}
+
+// move gives the patient of old, waiting for another session of the same
+// doctor, the same place for session c. A ticket's session never changes in the
+// store, so the old ticket is left and a new one takes over rank and times.
+func (s *Service) move(ctx context.Context, actor consult.Actor, r *JoinRequest, old *consult.Ticket, c *consult.Consultation) (*consult.Ticket, error) {
+	var was consult.Ticket
+	_, err := s.update(ctx, old.Scope, actor, old.ID, time.Time{}, func(t *consult.Ticket, _ *consult.Consultation, now time.Time) (bool, error) {
+		if !t.Status.Open() {
+			return false, errAgain
+		}
+		was = *t
+		return leave(t, now)
+	})
+	if err != nil {
+		return nil, err
 	}
-	return t, err
+	next := successor(&was, c.ID, s.clock())
+	if _, err := rejoin(&next, r); err != nil {
+		return nil, err
+	}
+	// The place is given up by now: finish even if the caller goes away.
+	ctx = context.WithoutCancel(ctx)
+	t, created, err := s.insert(ctx, actor, &next, "")
+	if err != nil {
+		return nil, err
+	}
+	if !created { // another page of the patient was faster, and got the end of the queue
+		t, err = s.update(ctx, t.Scope, actor, t.ID, time.Time{}, func(t *consult.Ticket, _ *consult.Consultation, _ time.Time) (bool, error) {
+			return takeOver(t, &was), nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return s.recheck(ctx, actor, t)
 }
 
 // create asks the store for a place at the end of the queue.
@@ -140,9 +169,14 @@ func (s *Service) create(ctx context.Context, actor consult.Actor, r *JoinReques
 		Language: firstOf(r.Language, c.Language),
 		Status:   consult.TicketQueued, Rank: rank, JoinedAt: now, UpdatedAt: now, Version: 1,
 	}
+	return s.insert(ctx, actor, t, epoch)
+}
+
+// insert stores a new ticket and publishes it, or returns the open one there is.
+func (s *Service) insert(ctx context.Context, actor consult.Actor, t *consult.Ticket, epoch string) (*consult.Ticket, bool, error) {
 	sql, cancel := context.WithTimeout(ctx, sqlTimeout)
 	defer cancel()
-	got, created, err := s.store.CreateTicket(sql, t, []consult.Event{ticketEvent(t, actor, now)})
+	got, created, err := s.store.CreateTicket(sql, t, []consult.Event{ticketEvent(t, actor, t.UpdatedAt)})
 	if err != nil {
 		return nil, false, err
 	}

@@ -117,8 +117,8 @@ func settle(t *consult.Ticket, c *consult.Consultation, now time.Time) (bool, er
 }
 
 // rejoin is the patient of an open ticket asking again: the place stays, newly
-// given details replace the old, and the ticket follows to session.
-func rejoin(t *consult.Ticket, r *JoinRequest, session string) (bool, error) {
+// given details replace the old.
+func rejoin(t *consult.Ticket, r *JoinRequest) (bool, error) {
 	if t.Status == consult.TicketAdmitted {
 		return false, nil
 	}
@@ -129,12 +129,29 @@ func rejoin(t *consult.Ticket, r *JoinRequest, session string) (bool, error) {
 	for _, f := range []struct {
 		have  *string
 		given string
-	}{{&t.PatientName, r.PatientName}, {&t.Reason, r.Reason}, {&t.Language, r.Language}, {&t.SessionID, session}} {
+	}{{&t.PatientName, r.PatientName}, {&t.Reason, r.Reason}, {&t.Language, r.Language}} {
 		if f.given != "" && f.given != *f.have {
 			*f.have, changed = f.given, true
 		}
 	}
 	return changed, nil
+}
+
+// successor is the ticket that takes old's place for another session.
+func successor(old *consult.Ticket, session string, now time.Time) consult.Ticket {
+	t := *old
+	t.ID, t.SessionID = consult.NewID(consult.PrefixTicket), session
+	t.UpdatedAt, t.Version = now, 1
+	return t
+}
+
+// takeOver gives t the earlier place of old.
+func takeOver(t, old *consult.Ticket) bool {
+	if !t.Status.Open() || t.Rank <= old.Rank {
+		return false
+	}
+	t.Rank, t.JoinedAt = old.Rank, old.JoinedAt
+	return true
 }
 
 // joinable says why nobody can begin to wait for c; nil when they can.

@@ -11,7 +11,8 @@ import (
 
 // Watch calls fn after every change of the doctor's queue, one call at a time.
 // Changes during a call lead to one more call: fn reads the queue itself. It is
-// also called when the bus comes back, because messages may have been missed.
+// also called once the queue is being watched, and when the bus comes back,
+// because messages may have been missed.
 // After unwatch returns no further call begins; one under way may still run.
 func (s *Service) Watch(sc consult.Scope, doctorID string, fn func()) (unwatch func()) {
 	return s.watches.add(queue{sc, doctorID}, fn)
@@ -33,9 +34,9 @@ type watches struct {
 }
 
 type watched struct {
-	changed   chan struct{} // capacity 1: a change is pending
-	stop      chan struct{}
-	unsub     func()
+	changed chan struct{} // capacity 1: a change is pending
+	stop    chan struct{}
+
 	mu        sync.Mutex
 	doubted   bool // the pending change was not made by a waiting room
 	listeners map[*listener]struct{}
