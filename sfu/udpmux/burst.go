@@ -12,8 +12,9 @@ import (
 const (
 	// maxShards is the width of the bitmap of shards that hold packets.
 	maxShards = 64
-	// maxRounds bounds how long a token's holder sends for others while one of
-	// them waits and could take over.
+	// maxRounds is how often a token's holder sends for others before the next
+	// who asks waits to take the token over. Otherwise a holder could be kept
+	// from its own work for as long as others write.
 	maxRounds = 4
 )
 
@@ -25,7 +26,8 @@ type shard struct {
 	fill    *queue     // nil when nothing is queued
 	sending bool       // the token: one goroutine sends for this shard
 	again   bool       // the holder must look at fill again
-	waiters int
+	rounds  int        // queues the holder has sent
+	waiters int        // for changed
 }
 
 // burstState is the write side that WriteToAddrPort and Burst share.
@@ -85,14 +87,30 @@ func (c *Conn) flushShard(i int) {
 	s := &c.burst.shards[i]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fill == nil {
-		return
-	}
-	if s.sending {
+	c.flushLocked(i)
+}
+
+// flushLocked sends what the shard holds or leaves it to the token's holder.
+func (c *Conn) flushLocked(i int) {
+	s := &c.burst.shards[i]
+	for s.sending && s.fill != nil {
 		s.again = true
-		return
+		if s.rounds < maxRounds {
+			return
+		}
+		s.waitLocked()
 	}
-	c.drainLocked(i)
+	if s.fill != nil {
+		c.drainLocked(i)
+	}
+}
+
+// waitLocked waits for the token's holder: for its system call, which doesn't
+// block, not for the network.
+func (s *shard) waitLocked() {
+	s.waiters++
+	s.changed.Wait()
+	s.waiters--
 }
 
 // WriteToAddrPort sends p to dst, or queues a copy while a burst is declared.
@@ -129,7 +147,7 @@ func (c *Conn) WriteToAddrPort(p []byte, dst netip.AddrPort) (int, error) {
 // written to the shard meanwhile follows p.
 func (c *Conn) sendOneLocked(i int, p []byte, dst netip.AddrPort) error {
 	s := &c.burst.shards[i]
-	s.sending = true
+	s.sending, s.rounds = true, 0
 	s.mu.Unlock()
 	err := net.ErrClosed
 	if c.gate.enter() {
@@ -160,12 +178,8 @@ func (c *Conn) enqueueLocked(i int, p []byte, dst netip.AddrPort) {
 			c.drainLocked(i)
 			continue
 		}
-		// Both queues of this shard are full. This waits for another
-		// goroutine's system call, which doesn't block, not for the network.
 		s.again = true
-		s.waiters++
-		s.changed.Wait()
-		s.waiters--
+		s.waitLocked()
 	}
 	s.fill.commit(copy(room, p), dst, int(c.limits.segments.Load()), c.limits.size)
 	// The bit is set before bursts is read again, and End lowers bursts before
@@ -173,14 +187,9 @@ func (c *Conn) enqueueLocked(i int, p []byte, dst netip.AddrPort) {
 	if bit := uint64(1) << i; c.dirty.Load()&bit == 0 {
 		c.dirty.Or(bit)
 	}
-	if c.bursts.Load() > 0 && !s.again {
-		return
+	if c.bursts.Load() == 0 || s.again {
+		c.flushLocked(i)
 	}
-	if s.sending {
-		s.again = true
-		return
-	}
-	c.drainLocked(i)
 }
 
 // drainLocked takes the token and sends the queue, and once more whenever
@@ -188,7 +197,7 @@ func (c *Conn) enqueueLocked(i int, p []byte, dst netip.AddrPort) {
 func (c *Conn) drainLocked(i int) {
 	s := &c.burst.shards[i]
 	s.sending = true
-	for round := 1; ; round++ {
+	for s.rounds = 1; ; s.rounds++ {
 		q := s.fill
 		s.fill, s.again = nil, false
 		c.dirty.And(^(uint64(1) << i))
@@ -203,7 +212,7 @@ func (c *Conn) drainLocked(i int) {
 			s.again = false
 			break
 		}
-		if round >= maxRounds && s.waiters > 0 {
+		if s.rounds >= maxRounds && s.waiters > 0 {
 			break // again stays set: a waiter takes over
 		}
 	}
@@ -219,9 +228,7 @@ func (c *Conn) drainShards() {
 		s := &c.burst.shards[i]
 		s.mu.Lock()
 		for s.sending {
-			s.waiters++
-			s.changed.Wait()
-			s.waiters--
+			s.waitLocked()
 		}
 		if s.fill != nil {
 			c.drainLocked(i)

@@ -259,11 +259,11 @@ func TestCloseWhileBusy(t *testing.T) {
 				})
 			}
 			p := make([]byte, 1200)
-			for range 4 {
+			for range 2 {
 				run(func() error {
 					burst := c.Begin()
 					defer burst.End()
-					for range 50 {
+					for range 20 {
 						if _, err := c.WriteToAddrPort(p, dst); err != nil {
 							return err
 						}
@@ -273,7 +273,7 @@ func TestCloseWhileBusy(t *testing.T) {
 				run(func() error { _, err := c.WriteToAddrPort(p, dst); return err })
 				batch := c.NewBatch()
 				run(func() error {
-					for range 50 {
+					for range 20 {
 						_, _ = batch.WriteTo(p, dst)
 					}
 					return batch.Flush()

@@ -42,8 +42,9 @@
 // A shard has a lock for its queue and a token for the right to send. The
 // holder of the token takes the filled queue out under the lock and sends it
 // after releasing the lock; who finds the token taken leaves the packets to the
-// holder, which looks again before it puts the token down. So no lock is held
-// across a system call and the packets of one destination keep their order.
+// holder, which looks again before it puts the token down; after a few rounds
+// the next to ask waits and takes it over. So no lock is held across a system
+// call and the packets of one destination keep their order.
 // Between a Batch and WriteToAddrPort, or between two Batches, there is no
 // order.
 //

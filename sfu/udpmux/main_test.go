@@ -98,3 +98,7 @@ func (c *captured) String() string {
 }
 
 func (c *captured) logger() *slog.Logger { return slog.New(slog.NewTextHandler(c, nil)) }
+
+func at6(host string, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.MustParseAddr(host), port)
+}

@@ -96,8 +96,8 @@ func batchingWorks(fd int) bool {
 }
 
 // openSender opens the second socket at rx's address. rx was bound without
-// SO_REUSEPORT, so a port in use was noticed; it gets the option only while the
-// second socket joins, so that no third can join later.
+// SO_REUSEPORT, so a port in use was noticed, shared or not; it gets the option
+// afterwards. Who joins the port later gets no datagram either.
 func openSender(rx int, local net.Addr, fam family, z *zones) (fd int, err error) {
 	udp, ok := local.(*net.UDPAddr)
 	if !ok {
@@ -112,9 +112,9 @@ func openSender(rx int, local net.Addr, fam family, z *zones) (fd int, err error
 		return -1, fmt.Errorf("socket: %w", err)
 	}
 	defer func() {
-		err = errors.Join(err, unix.SetsockoptInt(rx, unix.SOL_SOCKET, unix.SO_REUSEPORT, 0))
 		if err != nil {
 			_ = unix.Close(fd)
+			err = errors.Join(err, unix.SetsockoptInt(rx, unix.SOL_SOCKET, unix.SO_REUSEPORT, 0))
 			fd = -1
 		}
 	}()

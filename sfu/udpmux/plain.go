@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	// plainWait bounds how long a plain write waits for room, because
-	// net.UDPConn has no write that doesn't wait.
-	plainWait = 20 * time.Millisecond
+	// plainWait and plainTries bound how long a plain write waits for room,
+	// because net.UDPConn has no write that doesn't wait.
+	plainWait  = 20 * time.Millisecond
+	plainTries = 3
 	// receiveRetries bounds the errors in a row that a reader survives.
 	receiveRetries = 64
 )
@@ -25,6 +26,7 @@ type plainSocket struct {
 }
 
 func newPlainSocket(udp *net.UDPConn, st *stats) *plainSocket {
+	_ = udp.SetWriteDeadline(time.Now().Add(plainWait)) // fails only on a closed socket
 	return &plainSocket{udp: udp, stats: st, buf: make([]byte, 1<<16)}
 }
 
@@ -58,7 +60,6 @@ func (s *plainSocket) readFrom(p []byte) (int, netip.AddrPort, error) {
 }
 
 func (s *plainSocket) send(q *queue) {
-	s.extend()
 	for i := range q.msgs {
 		m := &q.msgs[i]
 		for data := q.data(m); ; {
@@ -72,16 +73,19 @@ func (s *plainSocket) send(q *queue) {
 }
 
 func (s *plainSocket) sendOne(p []byte, dst netip.AddrPort) error {
-	s.extend()
 	return s.write(p, dst)
 }
 
-// extend moves the write deadline. Writers share it, and each only moves it
-// further away.
-func (s *plainSocket) extend() { _ = s.udp.SetWriteDeadline(time.Now().Add(plainWait)) }
-
+// write sends one packet and counts it, sent or lost. The write deadline, which
+// all writers share, is moved only once it has expired, so that it costs
+// nothing per packet; an expired one therefore means a full socket only after
+// it was moved and expired again.
 func (s *plainSocket) write(p []byte, dst netip.AddrPort) error {
 	n, err := s.udp.WriteToUDPAddrPort(p, dst)
+	for try := 1; try < plainTries && errors.Is(err, os.ErrDeadlineExceeded); try++ {
+		_ = s.udp.SetWriteDeadline(time.Now().Add(plainWait))
+		n, err = s.udp.WriteToUDPAddrPort(p, dst)
+	}
 	if err == nil {
 		s.stats.sent(1, n)
 		return nil
