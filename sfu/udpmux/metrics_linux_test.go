@@ -58,7 +58,7 @@ func TestMetrics(t *testing.T) {
 		"batch_packets.out": 1, "batch_packets.in": 1, "segmented_messages_total": 1, "segments_total": 10,
 		"segmentation_failures_total": 0, "receive_errors_total": 0, "segments_limit": 16,
 		"drops_total.too_large": 1, "drops_total.send_buffer": 0, "drops_total.receive_buffer": 0,
-		"socket_buffer_bytes.in": defaultBuffer, "socket_buffer_bytes.out": defaultBuffer,
+		"socket_buffer_bytes.in": float64(c.Info().ReadBuffer), "socket_buffer_bytes.out": float64(c.Info().WriteBuffer),
 	} {
 		if v, ok := got[name]; !ok || v != want {
 			t.Errorf("%s is %v (%v), want %v", name, v, ok, want)
