@@ -1,0 +1,73 @@
+# Every target works on a fresh Debian machine with Go and Node.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+GOLANGCI_VERSION := v2.15.0
+TOOLS := $(CURDIR)/.tools
+GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 20s
+
+.PHONY: run build web test lint lint-go lint-web fmt race fuzz e2e bench clean tools
+
+run: build ## build everything and serve a clinic on this machine, with demo links
+	exec bin/chatmed demo
+
+build: web ## bin/chatmed with the pages inside
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/chatmed ./cmd/chatmed
+
+web: web/dist/room.html
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+	touch $@
+
+WEB_SOURCES := $(shell find web/src web/public web/scripts -type f 2>/dev/null) $(wildcard web/*.html web/*.ts web/package.json)
+
+web/dist/room.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
+	cd web && npm run --silent build
+
+tools: ## what the tests need beside Go and Node
+	deploy/install-tools.sh
+
+test: tools web lint ## everything CI checks: lint, Go with the race detector, pages, browsers
+	go test -race -timeout 15m ./...
+	cd web && npm test --silent
+	$(MAKE) e2e
+
+race: tools web ## Go tests with the race detector only
+	go test -race -timeout 15m ./...
+
+lint: lint-go lint-web
+
+lint-go: $(GOLANGCI) web
+	$(GOLANGCI) run ./...
+
+lint-web: web/node_modules/.package-lock.json
+	cd web && npm run --silent typecheck && npm run --silent lint
+
+$(GOLANGCI):
+	mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(TOOLS)/golangci-lint $@
+
+fmt: web/node_modules/.package-lock.json
+	gofmt -w cmd sfu signaling waitingroom recording api internal web/*.go
+	cd web && npm run --silent format
+
+e2e: tools build ## consultations in real Chromium windows
+	cd web && npm run --silent e2e
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@for pkg in $$(go list ./...); do \
+	  for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; \
+	done
+
+bench: ## Go benchmarks of the hot paths
+	go test -run '^$$' -bench . -benchmem ./sfu/... ./waitingroom/...
+
+clean:
+	rm -rf bin .tools .artifacts web/node_modules web/dist/assets web/dist/*.html

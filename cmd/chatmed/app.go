@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/chatmed/chatmed/api"
+	"github.com/chatmed/chatmed/internal/auth"
+	"github.com/chatmed/chatmed/internal/cluster"
+	"github.com/chatmed/chatmed/internal/config"
+	"github.com/chatmed/chatmed/internal/consult"
+	"github.com/chatmed/chatmed/internal/store"
+	"github.com/chatmed/chatmed/internal/telemetry"
+	"github.com/chatmed/chatmed/sfu"
+	"github.com/chatmed/chatmed/signaling"
+	"github.com/chatmed/chatmed/waitingroom"
+	"github.com/chatmed/chatmed/web"
+)
+
+// app is the wired server. Fields are in the order they are built; stop undoes
+// them in reverse.
+type app struct {
+	cfg      *config.Config
+	log      *slog.Logger
+	registry *prometheus.Registry
+	store    *store.Store
+	redis    *cluster.Redis
+	keys     *auth.Keys
+	tokens   *auth.Tokens
+	links    auth.Links
+
+	consultations *consult.Service
+	waitingRoom   *waitingroom.Service
+	media         *sfu.SFU
+	signal        *signaling.Server
+	handler       http.Handler
+
+	cancel     context.CancelFunc // of the background work
+	background sync.WaitGroup
+}
+
+// newApp builds everything and starts nothing that others can see. After an
+// error what was opened is closed again.
+func newApp(ctx context.Context, cfg *config.Config) (a *app, err error) {
+	a = &app{cfg: cfg, log: telemetry.NewLogger(os.Stderr, cfg.LogFormat, cfg.LogLevel)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.closeStores())
+		}
+	}()
+	if a.registry, err = telemetry.NewRegistry(version, ""); err != nil {
+		return a, err
+	}
+	if err = a.openDatabase(ctx); err != nil {
+		return a, err
+	}
+	if a.redis, err = cluster.Open(ctx, cfg.RedisURL, time.Now, a.log); err != nil {
+		return a, err
+	}
+	if err = a.openAuth(); err != nil {
+		return a, err
+	}
+	a.consultations = consult.NewService(a.store, a.redis.Bus(), time.Now, a.log)
+	a.waitingRoom = waitingroom.New(a.store, a.redis.Client(), a.redis.Bus(), a.consultations, time.Now,
+		waitingroom.Config{Grace: cfg.WaitingGrace}, a.log)
+	if err = a.openMedia(); err != nil {
+		return a, err
+	}
+	return a, a.openHTTP()
+}
+
+func (a *app) openDatabase(ctx context.Context) (err error) {
+	if err = os.MkdirAll(a.cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	a.store, err = store.Open(ctx, a.cfg.DatabaseURL, a.cfg.DataDir, a.log)
+	return err
+}
+
+func (a *app) openAuth() error {
+	secrets, err := auth.NewSecrets([]byte(a.cfg.Secret), []byte(a.cfg.SecretPrevious))
+	if err != nil {
+		return err
+	}
+	if a.keys, err = auth.NewKeys(a.store, secrets, time.Now, a.log); err != nil {
+		return err
+	}
+	if a.tokens, err = auth.NewTokens(secrets, a.store, a.keys, time.Now); err != nil {
+		return err
+	}
+	a.links = auth.Links{RoomURL: a.cfg.RoomURL, PublicURL: a.cfg.PublicURL}
+	return nil
+}
+
+func (a *app) openMedia() (err error) {
+	media := sfu.Config{Addr: "[::]:" + strconv.Itoa(a.cfg.UDPPort), AllowLoopback: localURL(a.cfg.RoomURL)}
+	if ip := a.cfg.NodeIP; ip.IsValid() {
+		media.Advertise = []netip.Addr{ip}
+		if ip.IsLoopback() {
+			media.Addr = net.JoinHostPort(ip.String(), strconv.Itoa(a.cfg.UDPPort))
+		}
+	}
+	if !hasIPv6() && !a.cfg.NodeIP.IsLoopback() {
+		media.Addr = "0.0.0.0:" + strconv.Itoa(a.cfg.UDPPort)
+	}
+	if a.media, err = sfu.New(media, a.log, a.registry); err != nil {
+		return err
+	}
+	cfg := signaling.DefaultConfig()
+	cfg.Origins = origins(a.cfg.PublicURL, a.cfg.RoomURL)
+	cfg.ResumeGrace, cfg.WaitingGrace, cfg.EmptyGrace = a.cfg.ResumeGrace, a.cfg.WaitingGrace, a.cfg.EmptyGrace
+	a.signal, err = signaling.New(cfg, signaling.Deps{
+		Tokens: a.tokens, Links: a.links, Consultations: a.consultations,
+		Tickets: a.waitingRoom, Queue: a.waitingRoom, Store: a.store, Media: legs{a.media},
+		Bus: a.redis.Bus(), Clock: signaling.SystemClock{}, Log: a.log, Metrics: a.registry,
+	})
+	return err
+}
+
+func (a *app) openHTTP() (err error) {
+	var proxies []string
+	for _, p := range a.cfg.TrustedProxies {
+		proxies = append(proxies, p.String())
+	}
+	a.handler, err = api.New(api.Deps{
+		Config:        api.Config{TrustedProxies: proxies},
+		Consultations: a.consultations, WaitingRoom: a.waitingRoom, Participations: a.store,
+		Keys: a.keys, Tokens: a.tokens, Links: a.links,
+		Checks: []api.Check{{Name: "database", Ping: a.store.Ping}, {Name: "redis", Ping: a.redis.Ping}},
+		Signal: a.signal, Web: web.Handler(web.Config{}),
+		Now: time.Now, Log: a.log, Registry: a.registry,
+	})
+	return err
+}
+
+// start runs the background work.
+func (a *app) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	a.cancel = cancel
+	a.background.Go(func() { a.keys.Run(ctx) })
+	a.background.Go(func() { a.consultations.Run(ctx, sweepEvery) })
+	a.background.Go(func() { a.waitingRoom.Run(ctx) })
+	a.background.Go(func() { a.signal.Run(ctx) })
+}
+
+// sweepEvery is how late an expiry may be noticed when nobody asks.
+const sweepEvery = 10 * time.Second
+
+// stop ends everything in order, within ctx: signalling, rooms, background
+// work, stores. The listeners have been closed before.
+func (a *app) stop(ctx context.Context) error {
+	err := a.signal.Shutdown(ctx)
+	err = errors.Join(err, a.media.Close(ctx))
+	a.cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.background.Wait()
+		a.waitingRoom.Close()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = errors.Join(err, ctx.Err())
+	}
+	return errors.Join(err, a.closeStores())
+}
+
+func (a *app) closeStores() error {
+	var err error
+	if a.redis != nil {
+		err = errors.Join(err, a.redis.Close())
+	}
+	if a.store != nil {
+		err = errors.Join(err, a.store.Close())
+	}
+	return err
+}
+
+// origins are the origins our own pages have. A local server is reachable
+// under each name of this machine.
+func origins(urls ...string) []string {
+	var out []string
+	for _, raw := range urls {
+		out = append(out, raw)
+		u, err := url.Parse(raw)
+		if err != nil || !localURL(raw) {
+			continue
+		}
+		for _, host := range []string{"localhost", "127.0.0.1", "::1"} {
+			h := host
+			if p := u.Port(); p != "" {
+				h = net.JoinHostPort(host, p)
+			} else if host == "::1" {
+				h = "[::1]"
+			}
+			out = append(out, u.Scheme+"://"+h)
+		}
+	}
+	return out
+}
+
+// localURL reports whether a URL names this machine only.
+func localURL(raw string) bool {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return false
+	}
+	if u.Hostname() == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return err == nil && ip.IsLoopback()
+}
+
+func hasIPv6() bool {
+	l, err := net.ListenPacket("udp6", "[::1]:0")
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
+
+// legs lets signalling drive the SFU.
+type legs struct{ sfu *sfu.SFU }
+
+func (l legs) Join(ctx context.Context, r sfu.JoinRequest) (signaling.Leg, sfu.Answer, error) {
+	p, ans, err := l.sfu.Join(ctx, r)
+	if err != nil {
+		return nil, sfu.Answer{}, err // not a nil *Participant in an interface
+	}
+	return p, ans, nil
+}
