@@ -74,6 +74,16 @@ type segment struct {
 	skipped uint64 // how many numbers right before start were left out
 	delta   uint64 // outgoing = incoming + delta, modulo 2^64
 	pic     uint16 // picture id, the same way, modulo its width
+
+	// The first and the last picture of the run before start whose id was taken
+	// out. Others of it cannot have packets outside the run.
+	goneFirst, goneLast uint16
+	gone                bool
+}
+
+// took reports whether the run before start took this picture's id out.
+func (s *segment) took(pic uint16) bool {
+	return s.gone && (pic == s.goneFirst || pic == s.goneLast)
 }
 
 func (s *segments) reset(first segment) {
@@ -88,34 +98,43 @@ func (s *segments) push(next segment) {
 	s.size = min(s.size+1, segmentCount)
 }
 
-// skip leaves out the incoming number in, the highest so far, and whatever
-// picture ids pic says.
-func (s *segments) skip(in uint64, pic uint16) {
+// skip leaves out the incoming number in, the highest so far.
+func (s *segments) skip(in uint64) *segment {
 	cur := s.newest()
 	if cur.start == in {
 		// Nothing lies between this one and those left out before.
 		cur.start++
 		cur.skipped++
 		cur.delta--
-		cur.pic -= pic
-		return
+		return cur
 	}
-	s.push(segment{start: in + 1, skipped: 1, delta: cur.delta - 1, pic: cur.pic - pic})
+	s.push(segment{start: in + 1, skipped: 1, delta: cur.delta - 1, pic: cur.pic})
+	return s.newest()
 }
 
-// find returns the segment of an incoming number, nil when it was left out or is
-// too old to know.
-func (s *segments) find(in uint64) *segment {
+// take takes a picture's id out from this segment on.
+func (s *segment) take(pic uint16) {
+	s.pic--
+	if !s.gone {
+		s.gone, s.goneFirst = true, pic
+	}
+	s.goneLast = pic
+}
+
+// find returns the segment of an incoming number and the one after it, if any.
+// seg is nil when the number was left out or is too old to know.
+func (s *segments) find(in uint64) (seg, next *segment) {
 	for i := range s.size {
-		seg := &s.ring[(s.last-i+segmentCount)%segmentCount]
+		seg = &s.ring[(s.last-i+segmentCount)%segmentCount]
 		if in >= seg.start {
-			return seg
+			return seg, next
 		}
 		if in >= seg.start-seg.skipped {
-			return nil
+			return nil, nil
 		}
+		next = seg
 	}
-	return nil
+	return nil, nil
 }
 
 // invert returns the incoming number that out stands for.

@@ -32,8 +32,9 @@ type Verdict uint8
 const (
 	// Send: send the packet under the Header.
 	Send Verdict = iota
-	// SendEmpty: send the Header alone (its Empty is set). The packet was to be
-	// left out, but came so late that its number had already become a gap.
+	// SendEmpty: send the Header alone (its Empty is set). The packet, or the rest
+	// of its picture, was left out, but it came so late that its number had
+	// already become a gap.
 	SendEmpty
 	// Skipped: left out as asked, and no gap remains.
 	Skipped
@@ -162,14 +163,14 @@ func (r *Rewriter) forward(src *Source, p *Packet, now time.Time, h *Header) Ver
 	}
 	r.report = src.Report
 	if p.ExtSeq <= r.highIn {
-		return r.late(p, h, false)
+		return r.late(p, now, h, false)
 	}
-	r.restorePicture(p)
-	consecutive := p.ExtSeq == r.highIn+1
+	r.enterPicture(p)
+	if p.ExtSeq == r.highIn+1 {
+		r.pace(p)
+	}
 	r.highIn = p.ExtSeq
-	seg := r.segs.newest()
-	r.advance(p, seg, now, consecutive)
-	r.emit(p, seg, h, false)
+	r.emit(p, r.segs.newest(), now, h, false)
 	return Send
 }
 
@@ -183,24 +184,22 @@ func (r *Rewriter) skip(src *Source, p *Packet, now time.Time, h *Header) Verdic
 		return Skipped
 	}
 	if p.ExtSeq <= r.highIn {
-		return r.late(p, h, true)
+		return r.late(p, now, h, true)
 	}
-	d := &p.Info.desc
-	var taken uint16
-	if d.picBits > 0 && (!r.havePic || d.pic != r.inPic) {
+	r.highIn = p.ExtSeq
+	seg := r.segs.skip(p.ExtSeq)
+	if d := &p.Info.desc; d.picBits > 0 && (!r.havePic || d.pic != r.inPic) {
 		// Receivers read a missing picture id as a lost frame, so it goes too.
-		taken = 1
+		seg.take(d.pic)
 		r.inPic, r.havePic = d.pic, true
 		r.skipPic, r.haveSkip = d.pic, true
 	}
-	r.highIn = p.ExtSeq
-	r.segs.skip(p.ExtSeq, taken)
 	return Skipped
 }
 
 // late places a packet that others have overtaken.
-func (r *Rewriter) late(p *Packet, h *Header, empty bool) Verdict {
-	seg := r.segs.find(p.ExtSeq)
+func (r *Rewriter) late(p *Packet, now time.Time, h *Header, empty bool) Verdict {
+	seg, next := r.segs.find(p.ExtSeq)
 	if seg == nil {
 		return TooLate
 	}
@@ -211,25 +210,31 @@ func (r *Rewriter) late(p *Packet, h *Header, empty bool) Verdict {
 	if r.hist.at(out).holds(out) {
 		return Repeated
 	}
-	r.emit(p, seg, h, empty)
+	if d := &p.Info.desc; d.picBits > 0 && (seg.took(d.pic) || next != nil && next.took(d.pic)) {
+		empty = true // the rest of its picture was left out and has no id any more
+	}
+	r.emit(p, seg, now, h, empty)
 	if empty {
 		return SendEmpty
 	}
 	return Send
 }
 
-// emit fills h and remembers it.
-func (r *Rewriter) emit(p *Packet, seg *segment, h *Header, empty bool) {
+// emit fills h, remembers it, and notes how far the stream has come.
+func (r *Rewriter) emit(p *Packet, seg *segment, now time.Time, h *Header, empty bool) {
 	out := p.ExtSeq + seg.delta
+	ts := p.Timestamp + r.tsOff
 	r.highOut = max(r.highOut, out)
+	if int32(ts-r.lastTS) > 0 {
+		r.lastTS, r.lastAt = ts, now
+	}
 	e := r.hist.at(out)
-	*e = sent{in: p.ExtSeq, out: uint32(out), source: r.current, ts: p.Timestamp + r.tsOff, flags: sentUsed}
+	*e = sent{in: p.ExtSeq, out: uint32(out), source: r.current, ts: ts, flags: sentUsed}
 	r.packets++
 	if empty {
 		e.flags |= sentEmpty
 	} else {
-		d := &p.Info.desc
-		e.patch = makePatch(d, d.pic+seg.pic, d.tl0+r.tl0Off)
+		e.patch = r.number(&p.Info.desc, seg)
 		if p.Marker {
 			e.flags |= sentMarker
 		}
@@ -238,37 +243,41 @@ func (r *Rewriter) emit(p *Packet, seg *segment, h *Header, empty bool) {
 	*h = e.header()
 }
 
-// advance notes where the stream stands after the newest packet.
-func (r *Rewriter) advance(p *Packet, seg *segment, now time.Time, consecutive bool) {
-	ts := p.Timestamp + r.tsOff
-	if ahead := int32(ts - r.lastTS); ahead > 0 {
-		if consecutive && uint32(ahead) <= r.clock/8 {
-			r.step = uint32(ahead)
-		}
-		r.lastTS, r.lastAt = ts, now
-	}
-	d := &p.Info.desc
+// number renders the picture id and TL0PICIDX and notes the newest.
+func (r *Rewriter) number(d *descriptor, seg *segment) Patch {
+	pic, tl0 := d.pic+seg.pic, d.tl0+r.tl0Off
 	if d.picBits > 0 {
-		r.inPic, r.havePic = d.pic, true
-		r.lastPic = (d.pic + seg.pic) & (1<<d.picBits - 1)
+		mask := uint16(1)<<d.picBits - 1
+		if ahead := (pic - r.lastPic) & mask; ahead > 0 && ahead <= mask>>1 {
+			r.lastPic = pic & mask
+		}
 	}
-	if d.tl0Off > 0 {
-		r.lastTL0 = d.tl0 + r.tl0Off
+	if d.tl0Off > 0 && int8(tl0-r.lastTL0) > 0 {
+		r.lastTL0 = tl0
+	}
+	return makePatch(d, pic, tl0)
+}
+
+// pace notes the time between two consecutive audio packets.
+func (r *Rewriter) pace(p *Packet) {
+	if step := p.Timestamp + r.tsOff - r.lastTS; step > 0 && step <= r.clock/8 {
+		r.step = step
 	}
 }
 
-// restorePicture gives back the id of a picture that was taken for left out when
-// a packet of it is sent after all.
-func (r *Rewriter) restorePicture(p *Packet) {
+// enterPicture notes the picture of a packet sent in order. An id that was taken
+// out because the picture's first packet was left out is given back.
+func (r *Rewriter) enterPicture(p *Packet) {
 	d := &p.Info.desc
-	if !r.haveSkip || d.picBits == 0 {
+	if d.picBits == 0 {
 		return
 	}
-	r.haveSkip = false
-	if d.pic == r.skipPic {
-		seg := *r.segs.newest()
+	if r.haveSkip && d.pic == r.skipPic {
+		seg := r.segs.newest()
 		r.segs.push(segment{start: p.ExtSeq, delta: seg.delta, pic: seg.pic + 1})
 	}
+	r.haveSkip = false
+	r.inPic, r.havePic = d.pic, true
 }
 
 // begin starts the mapping of src at p, so that p follows the last packet sent.
@@ -280,6 +289,7 @@ func (r *Rewriter) begin(src *Source, p *Packet, now time.Time) {
 		r.highOut = 1<<16 | uint64(r.first.FirstSequence) - 1
 		r.tsOff = r.first.FirstTimestamp - p.Timestamp
 		r.lastTS, r.lastAt = r.first.FirstTimestamp-1, now
+		r.lastPic, r.lastTL0 = d.pic-1, d.tl0-1
 	} else {
 		r.tsOff = r.nextTimestamp(src, p, now) - p.Timestamp
 		seg.pic = r.lastPic + 1 - d.pic
