@@ -36,7 +36,7 @@ type chainHead struct {
 // fixed order, each preceded by its length as 64 bits, big endian.
 func (e *AuditEntry) canonical() []byte {
 	var b []byte
-	number := func(n int64) { b = binary.BigEndian.AppendUint64(b, uint64(n)) } //nolint:gosec // the same 64 bits
+	number := func(n int64) { b = binary.BigEndian.AppendUint64(b, uint64(n)) }
 	text := func(s string) {
 		number(int64(len(s)))
 		b = append(b, s...)

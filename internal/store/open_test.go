@@ -121,7 +121,11 @@ func TestABusyDatabaseIsUnavailable(t *testing.T) {
 	c := addConsultation(t, s, sc, "doc", "pat")
 	conn, err := db.raw(t).Conn(t.Context())
 	must(t, err)
-	defer conn.Close()
+	defer func() {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	_, err = conn.ExecContext(t.Context(), `BEGIN IMMEDIATE`)
 	must(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)

@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -189,85 +188,4 @@ func TestPostgresDeadlockIsRetried(t *testing.T) {
 	if n := calls.Load(); n < 3 { // twice, and once again for the one that was broken off
 		t.Errorf("change ran %d times", n)
 	}
-}
-
-func TestAFailedWriteLeavesNothing(t *testing.T) {
-	refusal := errors.New("refused")
-	eachStore(t, func(t *testing.T, s *store.Store, sc consult.Scope) {
-		c := addConsultation(t, s, sc, "doc", "pat")
-		tk := addTicket(t, s, c)
-		p := addParticipation(t, s, c, consult.Patient)
-		before := counts(t, s, sc)
-		good := event(sc, consult.EventTokensRevoked, c.ID)
-		foreign := event(consult.Scope{AccountID: "acc_two", Mode: sc.Mode}, consult.EventTokensRevoked, c.ID)
-		twice := []consult.Event{good, good} // an event id is unique, so the second one fails
-
-		for name, bad := range map[string][]consult.Event{"foreign event": {good, foreign}, "event twice": twice} {
-			fresh := newConsultation(sc, "doc2", "pat2")
-			failed := map[string]error{
-				"create consultation": s.CreateConsultation(t.Context(), fresh, bad),
-				"join":                s.JoinParticipation(t.Context(), newParticipation(c, consult.Guest), bad),
-				"leave":               s.LeaveParticipation(t.Context(), sc, p.ID, base, bad),
-				"revoke token":        s.RevokeToken(t.Context(), sc, "tok", base, bad),
-			}
-			_, failed["update consultation"] = s.UpdateConsultation(t.Context(), sc, c.ID, func(c *consult.Consultation) ([]consult.Event, error) {
-				c.Status, c.EndedAt = consult.Cancelled, at(0)
-				return bad, nil
-			})
-			_, _, failed["update ticket"] = s.UpdateTicket(t.Context(), sc, tk.ID, func(tk *consult.Ticket, c *consult.Consultation) ([]consult.Event, error) {
-				tk.Status, c.Language = consult.TicketLeft, "fr"
-				return bad, nil
-			})
-			second := newTicket(c)
-			second.PatientID = "pat2"
-			_, _, failed["create ticket"] = s.CreateTicket(t.Context(), second, bad)
-			_, failed["revoke key"] = s.RevokeKey(t.Context(), "key_one", base, bad)
-			for what, err := range failed {
-				if err == nil {
-					t.Errorf("%s with %s succeeded", what, name)
-				}
-			}
-			if _, err := s.Person(t.Context(), sc, consult.Doctor, "doc2"); !consult.HasCode(err, consult.NotFound) {
-				t.Errorf("%s: the doctor stayed: %v", name, err)
-			}
-		}
-		_, err := s.UpdateConsultation(t.Context(), sc, c.ID, func(c *consult.Consultation) ([]consult.Event, error) {
-			c.Language = "fr"
-			return []consult.Event{good}, refusal
-		})
-		if !errors.Is(err, refusal) {
-			t.Errorf("the change's own error became %v", err)
-		}
-		got, err := s.UpdateConsultation(t.Context(), sc, c.ID, func(c *consult.Consultation) ([]consult.Event, error) {
-			c.Language = "fr"
-			return nil, nil
-		})
-		must(t, err)
-		same(t, got, c)
-		func() { // a change that panics holds no lock afterwards
-			defer func() { _ = recover() }()
-			_, _ = s.UpdateConsultation(t.Context(), sc, c.ID, func(*consult.Consultation) ([]consult.Event, error) { panic("broken") })
-		}()
-
-		if now := counts(t, s, sc); now != before {
-			t.Errorf("written: %s, before %s", now, before)
-		}
-		gotC, err := s.Consultation(t.Context(), sc, c.ID)
-		must(t, err)
-		same(t, gotC, c)
-		gotT, err := s.Ticket(t.Context(), sc, tk.ID)
-		must(t, err)
-		same(t, gotT, tk)
-		all, err := s.Participations(t.Context(), sc, c.ID)
-		must(t, err)
-		same(t, all, []consult.Participation{*p})
-		revoked, err := s.TokenRevoked(t.Context(), sc, "tok")
-		must(t, err)
-		k, err := s.KeyByID(t.Context(), sc, "key_one")
-		must(t, err)
-		if revoked || k.RevokedAt != nil {
-			t.Errorf("token revoked %v, key revoked at %v", revoked, k.RevokedAt)
-		}
-		must(t, s.VerifyAudit(t.Context(), sc))
-	})
 }

@@ -34,7 +34,7 @@ func openSQLite(ctx context.Context, dataDir string, log *slog.Logger) (*Store, 
 	}
 	// SQLite would create the file readable by everyone; its journal and shared
 	// memory take the mode of the file.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's own data directory
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("database file: %w", err)
 	}

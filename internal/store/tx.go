@@ -141,7 +141,7 @@ func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // pause waits up to d, at least half of it, and reports whether ctx still runs.
 func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d/2 + rand.N(d/2+1)) //nolint:gosec // spreads retries, protects nothing
+	t := time.NewTimer(d/2 + rand.N(d/2+1))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
