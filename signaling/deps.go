@@ -53,6 +53,9 @@ type Queue interface {
 // they admit from the dashboard.
 type Tokens interface {
 	Verify(ctx context.Context, raw string) (*auth.Claims, error)
+	// Read checks signature and times only, to tell the holder of a token that
+	// was revoked with its consultation what became of it.
+	Read(raw string) (*auth.Claims, error)
 	Issue(c auth.Claims) (string, error)
 }
 

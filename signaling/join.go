@@ -152,7 +152,7 @@ func wrongProtocol() *consult.Error {
 func (s *Server) admissible(ctx context.Context, m joinRequest) (*auth.Claims, *consult.Consultation, error) {
 	claims, err := s.deps.Tokens.Verify(ctx, m.token)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, s.whyRevoked(ctx, m, err)
 	}
 	if claims.Kind != auth.KindRoom {
 		return nil, nil, wrongRole("This token does not open a room.")
@@ -171,6 +171,23 @@ func (s *Server) admissible(ctx context.Context, m joinRequest) (*auth.Claims, *
 		return nil, nil, err
 	}
 	return claims, c, over(c)
+}
+
+// whyRevoked finds a better reason for a token refused with err: the end of a
+// consultation revokes its tokens, and their holders may know that.
+func (s *Server) whyRevoked(ctx context.Context, m joinRequest, err error) error {
+	if consult.AsError(err).Reason != consult.ReasonTokenRevoked {
+		return err
+	}
+	claims, e := s.deps.Tokens.Read(m.token)
+	if e != nil || claims.ForSession(m.sessionID) != nil {
+		return err
+	}
+	c, e := s.deps.Consultations.Get(ctx, claims.Scope, claims.SessionID)
+	if e != nil || over(c) == nil {
+		return err
+	}
+	return over(c)
 }
 
 func wrongRole(msg string) *consult.Error {

@@ -146,8 +146,8 @@ func (r *room) dropped(s *session) {
 	if p.stage == waits {
 		grace = r.srv.cfg.WaitingGrace
 	}
-	p.grace = r.after(grace, func() { r.remove(p) })
 	r.setAway(p)
+	p.grace = r.after(grace, func() { r.remove(p) })
 	r.tellParticipants()
 	r.settle()
 }

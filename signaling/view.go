@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/chatmed/chatmed/internal/consult"
@@ -136,13 +137,13 @@ type participantsMessage struct {
 
 func (participantsMessage) kind() string { return "participants" }
 
-// participantViews lists those in the call as self sees them.
+// participantViews lists those in the call as self sees them, in the order they
+// came into it.
 func (r *room) participantViews(self *participant) []participantView {
+	inside := slices.DeleteFunc(r.everyone(), func(p *participant) bool { return p.stage != inCall })
+	slices.SortStableFunc(inside, func(a, b *participant) int { return a.joinedAt.Compare(b.joinedAt) })
 	out := []participantView{}
-	for _, p := range r.people {
-		if p.stage != inCall {
-			continue
-		}
+	for _, p := range inside {
 		v := participantView{
 			ID: p.id, Role: p.role, Name: p.name, State: "connected", Self: p == self, Sources: map[string]sourceView{},
 		}

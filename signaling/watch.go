@@ -183,20 +183,18 @@ func (b *dashboard) admitAs(ctx context.Context, claims *auth.Claims, ticketID s
 	if sessionID == "" {
 		return "", noTicket()
 	}
-	actor := consult.Actor{Kind: consult.ActorParticipant, ID: b.doctorID, Role: consult.Doctor}
-	if _, err := deps.Queue.Admit(ctx, b.scope, actor, ticketID); err != nil {
+	if _, err := deps.Queue.Admit(ctx, b.scope, claims.Actor(), ticketID); err != nil {
 		return "", err
 	}
 	c, err := deps.Consultations.Get(ctx, b.scope, sessionID)
 	if err != nil {
 		return "", err
 	}
-	now := deps.Clock.Now().UTC()
 	token, err := deps.Tokens.Issue(auth.Claims{
-		ID: consult.NewID(consult.PrefixToken), Kind: auth.KindRoom, Scope: b.scope, KeyID: claims.KeyID,
+		Kind: auth.KindRoom, Scope: b.scope, KeyID: claims.KeyID,
 		SessionID: sessionID, DoctorID: b.doctorID, Role: consult.Doctor, Subject: b.doctorID,
 		Name: first(claims.Name, c.DoctorName), Grants: consult.DefaultGrants(consult.Doctor), Epoch: c.TokenEpoch,
-		Language: c.Language, IssuedAt: now, NotBefore: now, ExpiresAt: c.ExpiresAt.Add(consult.TokenLifeAfterClose),
+		Language: c.Language, ExpiresAt: c.ExpiresAt.Add(consult.TokenLifeAfterClose),
 	})
 	if err != nil {
 		return "", err
