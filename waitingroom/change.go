@@ -56,7 +56,7 @@ func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Microse
 // announceSession tells the nodes what happened to a consultation. SQL holds
 // it, so a failure is only logged.
 func (s *Service) announceSession(ctx context.Context, events []consult.Event) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisTimeout)
+	ctx, cancel := s.busContext(ctx)
 	defer cancel()
 	for _, e := range events {
 		b, err := json.Marshal(e)
@@ -175,9 +175,7 @@ func (s *Service) NotifiedDoctor(ctx context.Context, sc consult.Scope, ticketID
 // SessionClosed brings the queue up to date after a consultation was ended or
 // cancelled by another part of the server. Watched queues notice by themselves.
 func (s *Service) SessionClosed(ctx context.Context, sc consult.Scope, sessionID string) error {
-	c, cancel := context.WithTimeout(ctx, sqlTimeout)
-	defer cancel()
-	t, err := s.store.TicketBySession(c, sc, sessionID)
+	t, err := s.bySession(ctx, sc, sessionID)
 	if consult.HasCode(err, consult.NotFound) {
 		return nil
 	}
@@ -193,4 +191,11 @@ func (s *Service) ticket(ctx context.Context, sc consult.Scope, id string) (*con
 	c, cancel := context.WithTimeout(ctx, sqlTimeout)
 	defer cancel()
 	return s.store.Ticket(c, sc, id)
+}
+
+// bySession reads the newest ticket of a session from SQL.
+func (s *Service) bySession(ctx context.Context, sc consult.Scope, sessionID string) (*consult.Ticket, error) {
+	c, cancel := context.WithTimeout(ctx, sqlTimeout)
+	defer cancel()
+	return s.store.TicketBySession(c, sc, sessionID)
 }

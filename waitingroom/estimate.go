@@ -57,7 +57,7 @@ func forecast(in outlook, places int, seed uint64) []consult.Estimate {
 		return out
 	}
 	rng := rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))
-	lengths, pickups := newSampler(in.lengths), newSampler(in.pickups)
+	lengths, pickups := newSampler(in.lengths, rng), newSampler(in.pickups, rng)
 	if lengths == nil && (in.busy || n > 1) {
 		n = 1
 	}
@@ -65,8 +65,9 @@ func forecast(in outlook, places int, seed uint64) []consult.Estimate {
 	for i := range futures {
 		futures[i] = make([]float64, drawsPerForecast)
 	}
+	var rooms [2][samplesWanted]float64
 	for d := range drawsPerForecast {
-		l, p := lengths.resample(rng), pickups.resample(rng)
+		l, p := lengths.resample(rng, rooms[0][:]), pickups.resample(rng, rooms[1][:])
 		wait := 0.0
 		if in.busy {
 			wait = l.rest(rng, in.running.Seconds())
@@ -102,26 +103,31 @@ func quantile(sorted []float64, p float64) time.Duration {
 	return time.Duration(v * float64(time.Second)).Round(time.Second)
 }
 
+// noises is how many factors of the smoothing a sampler keeps ready.
+const noises = 256
+
 // sampler draws durations like those observed. Nil stands for too few and draws
 // zeros.
 type sampler struct {
-	logs  []float64 // log seconds, newest first, outliers drawn in
-	deck  []int     // indexes of logs, the recent ones more often
-	width float64   // of the smoothing, on the log scale
-	doubt float64   // how far the whole distribution may lie off, on the log scale
+	values []float64 // seconds, newest first, outliers drawn in
+	deck   []int     // indexes of values, the recent ones more often
+	noise  []float64 // factors of the smoothing
+	width  float64   // of the smoothing, on the log scale
+	doubt  float64   // how far the whole distribution may lie off, on the log scale
 }
 
 // newSampler is nil under samplesNeeded samples.
-func newSampler(samples []time.Duration) *sampler {
+func newSampler(samples []time.Duration, rng *rand.Rand) *sampler {
 	n := min(len(samples), samplesWanted)
 	if n < samplesNeeded {
 		return nil
 	}
-	s := &sampler{logs: make([]float64, n)}
+	s := &sampler{values: make([]float64, n), noise: make([]float64, noises)}
+	logs := make([]float64, n)
 	for i, d := range samples[:n] {
-		s.logs[i] = math.Log(max(d.Seconds(), 1))
+		logs[i] = math.Log(max(d.Seconds(), 1))
 	}
-	sorted := slices.Sorted(slices.Values(s.logs))
+	sorted := slices.Sorted(slices.Values(logs))
 	at := func(p float64) float64 { return sorted[int(p*float64(n-1)+0.5)] }
 	iqr := at(0.75) - at(0.25)
 	// A call left open overnight must not speak for the next one: Tukey's outer
@@ -129,11 +135,11 @@ func newSampler(samples []time.Duration) *sampler {
 	reach := max(3*iqr, math.Log(4))
 	low, high := min(at(0.25)-reach, at(0.5)-reach), max(at(0.75)+reach, at(0.5)+reach)
 	var mean, sq float64
-	for i := range s.logs {
-		s.logs[i] = min(max(s.logs[i], low), high)
-		mean += s.logs[i] / float64(n)
+	for i := range logs {
+		logs[i] = min(max(logs[i], low), high)
+		mean += logs[i] / float64(n)
 	}
-	for _, x := range s.logs {
+	for _, x := range logs {
 		sq += (x - mean) * (x - mean) / float64(n-1)
 	}
 	spread := math.Sqrt(sq)
@@ -145,7 +151,11 @@ func newSampler(samples []time.Duration) *sampler {
 	// Resampling a few values understates how far their mean may be off, as
 	// Student's t against the normal distribution; this adds it back.
 	s.doubt = 2.5 * math.Sqrt(sq) / float64(n)
+	for i := range s.noise {
+		s.noise[i] = math.Exp(s.width * rng.NormFloat64())
+	}
 	for i := range n {
+		s.values[i] = math.Exp(logs[i])
 		for range int(math.Round(8 * math.Exp2(-float64(i)/recency))) {
 			s.deck = append(s.deck, i)
 		}
@@ -155,35 +165,37 @@ func newSampler(samples []time.Duration) *sampler {
 
 // resampled is one possible truth behind the samples.
 type resampled struct {
-	logs  []float64
-	width float64
+	values []float64
+	noise  []float64
+	width  float64
 }
 
-func (s *sampler) resample(rng *rand.Rand) resampled {
+// resample draws one, into room if that is large enough.
+func (s *sampler) resample(rng *rand.Rand, room []float64) resampled {
 	if s == nil {
 		return resampled{}
 	}
-	r := resampled{logs: make([]float64, len(s.logs)), width: s.width}
-	shift := s.doubt * rng.NormFloat64()
-	for i := range r.logs {
-		r.logs[i] = s.logs[s.deck[rng.IntN(len(s.deck))]] + shift
+	r := resampled{values: room[:0], noise: s.noise, width: s.width}
+	shift := math.Exp(s.doubt * rng.NormFloat64())
+	for range s.values {
+		r.values = append(r.values, s.values[s.deck[rng.IntN(len(s.deck))]]*shift)
 	}
 	return r
 }
 
 // draw returns seconds.
 func (r resampled) draw(rng *rand.Rand) float64 {
-	if len(r.logs) == 0 {
+	if len(r.values) == 0 {
 		return 0
 	}
-	return math.Exp(r.logs[rng.IntN(len(r.logs))] + r.width*rng.NormFloat64())
+	return r.values[rng.IntN(len(r.values))] * r.noise[rng.IntN(noises)]
 }
 
 // rest draws what remains of a consultation that has run for so many seconds:
 // only lengths beyond that are possible. When none is, it has outlived all
 // experience, and what remains is taken in proportion to what has passed.
 func (r resampled) rest(rng *rand.Rand, running float64) float64 {
-	if len(r.logs) == 0 {
+	if len(r.values) == 0 {
 		return 0
 	}
 	const tries = 30

@@ -18,6 +18,13 @@ func (s *Service) Join(ctx context.Context, sc consult.Scope, actor consult.Acto
 		return nil, err
 	}
 	asked := r.SessionID != ""
+	// A double click must not find no consultation twice, and make two. Between
+	// nodes that can still happen; the second one stays unused and expires.
+	over, err := s.joins.wait(ctx, turn{queue{sc, r.DoctorID}, r.PatientID + " " + r.SessionID})
+	if err != nil {
+		return nil, err
+	}
+	defer over()
 	for range attempts {
 		c, err := s.consultation(ctx, sc, actor, &r)
 		if err != nil {
@@ -78,9 +85,7 @@ func (s *Service) joinSession(ctx context.Context, sc consult.Scope, actor consu
 	if c.Status.Final() {
 		return nil, joinable(c, s.clock())
 	}
-	q, cancel := context.WithTimeout(ctx, sqlTimeout)
-	t, err := s.store.TicketBySession(q, sc, c.ID)
-	cancel()
+	t, err := s.bySession(ctx, sc, c.ID)
 	switch {
 	case err == nil && t.Status == consult.TicketAdmitted:
 		return t, nil

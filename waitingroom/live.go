@@ -38,9 +38,9 @@ var luaFiles embed.FS
 // keepFor is how long an unused queue stays in Redis.
 const keepFor = 24 * time.Hour
 
-// breakFor is how long Redis is left alone after it failed to answer, so that
-// an unreachable one does not cost every read its whole timeout.
-const breakFor = 500 * time.Millisecond
+// breakFor is how often Redis is tried after it failed to answer: by one call,
+// so that an unreachable one does not cost every call its whole timeout.
+const breakFor = time.Second
 
 var (
 	// errDown says that Redis did not answer; SQL takes over.
@@ -71,8 +71,9 @@ type live struct {
 	recheck time.Duration
 	scripts map[string]*redis.Script // by file name without extension
 
-	mu        sync.Mutex
-	downUntil time.Time // wall clock: this is about a real connection
+	mu       sync.Mutex
+	down     bool
+	tryAfter time.Time // while down; wall clock: this is about a real connection
 }
 
 func newLive(rdb redis.UniversalClient, recheck time.Duration) *live {
@@ -95,34 +96,55 @@ func script(name string) string {
 }
 
 func (l *live) run(ctx context.Context, name string, q queue, args ...any) (any, error) {
-	l.mu.Lock()
-	down := time.Now().Before(l.downUntil)
-	l.mu.Unlock()
-	if down {
+	if !l.mayTry() {
 		return nil, errDown
 	}
 	c, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
 	v, err := l.scripts[name].Run(c, l.rdb, q.keys(), args...).Result()
 	if err == nil {
+		l.mend()
 		return v, nil
 	}
 	if errors.Is(err, redis.Nil) {
+		l.mend()
 		return nil, errNotLoaded
 	}
 	if ctx.Err() == nil { // the caller giving up says nothing about Redis
 		l.mu.Lock()
-		l.downUntil = time.Now().Add(breakFor)
+		l.down, l.tryAfter = true, time.Now().Add(breakFor)
 		l.mu.Unlock()
 	}
 	return nil, fmt.Errorf("%w: %s: %w", errDown, name, err)
+}
+
+// mayTry reports whether to ask Redis: always, or once in a while when it is down.
+func (l *live) mayTry() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.down {
+		return true
+	}
+	now := time.Now()
+	if now.Before(l.tryAfter) {
+		return false
+	}
+	l.tryAfter = now.Add(breakFor)
+	return true
+}
+
+// isDown reports whether Redis failed to answer last.
+func (l *live) isDown() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.down
 }
 
 // mend lets the next call try Redis at once.
 func (l *live) mend() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.downUntil = time.Time{}
+	l.down = false
 }
 
 // strs reads a script's reply of strings.

@@ -21,9 +21,7 @@ func (s *Service) Get(ctx context.Context, sc consult.Scope, ticketID string) (*
 
 // ForSession returns the newest ticket of a session, open or not.
 func (s *Service) ForSession(ctx context.Context, sc consult.Scope, sessionID string) (*consult.QueuePlace, error) {
-	c, cancel := context.WithTimeout(ctx, sqlTimeout)
-	defer cancel()
-	t, err := s.store.TicketBySession(c, sc, sessionID)
+	t, err := s.bySession(ctx, sc, sessionID)
 	if err != nil {
 		return nil, err
 	}

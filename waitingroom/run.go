@@ -70,7 +70,7 @@ func (s *Service) MarkUnattended(ctx context.Context, attended func(*consult.Tic
 		if c.Status != consult.Waiting {
 			return nil
 		}
-		t, err := s.store.TicketBySession(ctx, c.Scope, c.ID)
+		t, err := s.bySession(ctx, c.Scope, c.ID)
 		if consult.HasCode(err, consult.NotFound) {
 			return nil
 		}

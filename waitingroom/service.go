@@ -74,6 +74,9 @@ type Config struct {
 const (
 	sqlTimeout   = 10 * time.Second
 	redisTimeout = time.Second
+	// downTimeout is for telling the bus while Redis is down: it must hear of
+	// the message, to have everyone read again later, but nobody waits for it.
+	downTimeout = 100 * time.Millisecond
 )
 
 // Service is the waiting room. Safe for concurrent use.
@@ -89,6 +92,7 @@ type Service struct {
 	forecasts     *forecasts
 	rebuilds      rebuilds
 	ranks         ranks
+	joins         turns
 
 	mu sync.Mutex
 	// doubted queues may differ between Redis and SQL, because a ticket could

@@ -43,12 +43,22 @@ func (s *Service) apply(ctx context.Context, t *consult.Ticket, epoch string, pi
 // announceQueue tells every node. Where the bus fails, this node's own watchers
 // are told directly; the others read again when the bus comes back.
 func (s *Service) announceQueue(ctx context.Context, q queue, ticketID string) {
-	c, cancel := context.WithTimeout(ctx, redisTimeout)
+	c, cancel := s.busContext(ctx)
 	defer cancel()
 	if err := s.bus.Publish(c, q.topic(), []byte(ticketID)); err != nil {
 		s.log.Warn("queue change not announced", "ticket", ticketID, "err", err)
 		s.watches.signal(q, false)
 	}
+}
+
+// busContext bounds what is told to the nodes after a commit; it outlives the
+// caller's request.
+func (s *Service) busContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	d := redisTimeout
+	if s.live.isDown() {
+		d = downTimeout
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), d)
 }
 
 // list reads the doctor's queue: from Redis, rebuilt first if need be, or from
