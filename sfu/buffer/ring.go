@@ -243,7 +243,7 @@ func (r *Ring) locate(seq uint16, recovered bool) (uint64, Result) {
 		return r.highest + uint64(delta), Result{}
 	case recovered:
 		return 0, Result{TooOld: true}
-	case r.doubted && uint16(seq-r.suspect)-1 < resyncSpan:
+	case r.doubted && seq-r.suspect-1 < resyncSpan:
 		r.restart(seq)
 		return r.highest, Result{Reset: true}
 	}

@@ -91,7 +91,6 @@ func near(a, b uint64) bool {
 // hours off, and expects that reports of audio and video name the same server
 // time for what was captured together.
 func TestLipSync(t *testing.T) {
-	now := t0
 	type person struct {
 		clock        ClockMap
 		skew         time.Duration
@@ -106,7 +105,7 @@ func TestLipSync(t *testing.T) {
 	var ha, hv Header
 	for round, at := range []time.Duration{0, 2 * time.Second, 4 * time.Second} {
 		p := &people[round%2]
-		now = t0.Add(at)
+		now := t0.Add(at)
 		ta := uint32(round)*999999 + spanTicks(at, 48000)
 		tv := -uint32(round)*5555 + spanTicks(at, 90000)
 		p.audio.Report = p.clock.Report(NTPTime(now.Add(p.skew)), ta, now.Add(25*ms))

@@ -61,8 +61,22 @@ func ParseVP9(b []byte) (d VP9, ok bool) {
 		return VP9{}, false
 	}
 	d.HeaderSize = n
-	d.KeyFrame = d.Start && !d.Predicted && d.SID == 0 && !d.InterLayer
+	d.KeyFrame = d.Start && !d.Predicted && d.SID == 0 && !d.InterLayer && !interVP9(b[n])
 	return d, true
+}
+
+// interVP9 reports whether a frame's first byte shows that it is no key frame
+// (VP9 bitstream specification, section 6.2: frame_marker, two bits of profile, a
+// reserved one in profile 3, show_existing_frame, frame_type). P alone is not
+// enough: intra-only frames leave it clear, and so do some senders always.
+func interVP9(first byte) bool {
+	if first>>6 != 2 {
+		return false // not readable; believe the descriptor
+	}
+	if first&0x30 == 0x30 {
+		first <<= 1
+	}
+	return first&0x0c != 0
 }
 
 func (d *VP9) picture(b []byte, n int) (int, bool) {
