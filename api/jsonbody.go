@@ -99,6 +99,9 @@ func decodeNumber(s string) (any, error) {
 	if err != nil || math.IsInf(f, 0) {
 		return nil, badRequest("The request body has a number out of range.")
 	}
+	if f == 0 {
+		return int64(0), nil // no negative zero
+	}
 	return f, nil
 }
 

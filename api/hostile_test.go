@@ -1,0 +1,199 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// sample is a value that the schema takes, built from the schema.
+func sample(s *jsonschema.Schema) any {
+	s = dereference(s)
+	switch {
+	case s.Enum != nil:
+		return s.Enum.Values[0]
+	case s.Format != nil && s.Format.Name == "iso8601-offset":
+		return "2025-06-01T10:00:00Z"
+	}
+	switch s.Types.ToStrings()[0] {
+	case "boolean":
+		return true
+	case "integer":
+		n, _ := s.Minimum.Float64()
+		return n
+	case "object":
+		out := map[string]any{}
+		for name, p := range s.Properties {
+			if name != "session_id" && name != "subject" { // these must fit what exists
+				out[name] = sample(p)
+			}
+		}
+		return out
+	}
+	return "en"
+}
+
+// wrong are values that no schema of a request takes for its property.
+func wrong(s *jsonschema.Schema) map[string]string {
+	all := map[string]string{
+		"string": `"\u0000"`, "number": `1.5`, "integer": `-7`, "boolean": `true`, "null": `null`, "array": `["a"]`, "object": `{"a":1}`,
+		"long": `"` + strings.Repeat("a", 5000) + `"`, "crlf": `"a\r\nX-Evil: 1"`, "huge": `1e300`, "big integer": `123456789012345678901234567890`,
+		"traversal": `"../../etc/passwd"`, "nul": `"a\u0000b"`,
+	}
+	maps.DeleteFunc(all, func(_, text string) bool {
+		v, err := decodeJSON([]byte(text))
+		return err != nil || s.Validate(v) == nil
+	})
+	return all
+}
+
+// broken are bodies that are no JSON text we take.
+var broken = map[string]string{
+	"truncated": `{"doctor_id":`, "trailing": `{} {}`, "duplicate": `{"role":"guest","role":"doctor"}`,
+	"invalid UTF-8": "{\"name\":\"\xff\xfe\"}", "lone surrogate": `{"name":"\ud800"}`, "deep": strings.Repeat(`{"a":`, 200) + "1" + strings.Repeat("}", 200),
+	"very deep": strings.Repeat("[", 200_000), "out of range": `{"ttl_seconds":1e400}`, "exponent": `{"ttl_seconds":1e-2147483648999}x`,
+	"NaN": `{"ttl_seconds":NaN}`, "BOM": "\xef\xbb\xbf{}", "XML": `<?xml version="1.0"?>`, "form": "a=b&c=d", "NUL": "\x00",
+}
+
+func TestWrongBodiesOfEveryOperation(t *testing.T) {
+	w := newWorld(t)
+	j := w.join("pat_1")
+	fill := strings.NewReplacer("{session_id}", j.str("session_id"), "{ticket_id}", j.str("ticket_id"), "{doctor_id}", "doc_1")
+	bodies := 0
+	for _, op := range w.contract.operations {
+		if op.body == nil {
+			continue
+		}
+		bodies++
+		path := fill.Replace(op.path)
+		good, _ := sample(op.body).(map[string]any)
+		w.call(op.method, path, good).ok()
+		for name, text := range broken {
+			if a := w.call(op.method, path, text); a.status != 400 {
+				t.Errorf("%s: %s: %d %s", a.what, name, a.status, a.raw)
+			}
+		}
+		schema := dereference(op.body)
+		for _, field := range slices.Sorted(maps.Keys(schema.Properties)) {
+			for name, value := range wrong(schema.Properties[field]) {
+				body := maps.Clone(good)
+				body[field] = json.RawMessage(value)
+				a := w.call(op.method, path, body)
+				if a.status != 422 || a.fields()[field] == "" {
+					t.Errorf("%s: %s is %s: %d %s", a.what, field, name, a.status, a.raw)
+				}
+			}
+		}
+		for _, field := range schema.Required {
+			body := maps.Clone(good)
+			delete(body, field)
+			if a := w.call(op.method, path, body); a.status != 422 || a.fields()[field] != "is required" {
+				t.Errorf("%s without %s: %d %s", a.what, field, a.status, a.raw)
+			}
+		}
+		// Fields nobody documented, as deep and odd as allowed, are ignored.
+		body := maps.Clone(good)
+		body["__proto__"], body["x\r\ny"] = map[string]any{"a": []any{1e300, nil}}, strings.Repeat("é", 1000)
+		w.call(op.method, path, body).ok()
+	}
+	if bodies < 4 {
+		t.Errorf("%d operations with a body", bodies)
+	}
+}
+
+func TestWrongParametersOfEveryOperation(t *testing.T) {
+	w := newWorld(t)
+	hostile := []string{
+		"%00", "%0d%0aX-Evil:%201", "%ff%fe", "..%2f..%2fetc%2fpasswd", "%2e%2e", "a%20b", "%7Bid%7D", "'%20or%201=1--", "%25s%25n", "é", "*",
+		strings.Repeat("a", 129), strings.Repeat("a", 4096), "%5c..%5c", "a;b", "a,b", "$ne", "%F0%9F%98%80", "a%2F", "vs_1%00",
+	}
+	for _, op := range w.contract.operations {
+		for _, p := range op.params {
+			for _, value := range hostile {
+				path := op.path
+				if p.in == "query" {
+					path += "?" + p.name + "=" + value
+				} else {
+					path = strings.Replace(path, "{"+p.name+"}", value, 1)
+				}
+				path = strings.NewReplacer("{session_id}", "vs_1", "{ticket_id}", "wt_1", "{doctor_id}", "d").Replace(path)
+				var body any
+				if op.body != nil {
+					body = sample(op.body)
+				}
+				a := w.call(op.method, path, body)
+				decoded, err := url.PathUnescape(value)
+				validID := err == nil && p.schema.Validate(decoded) == nil
+				if a.status >= 500 || !validID && a.status < 400 {
+					t.Errorf("%s: %d %s", a.what, a.status, a.raw)
+				}
+			}
+		}
+	}
+}
+
+// Bodies that are made of right and wrong parts at random, the same ones in
+// every run: never a 5xx, and never a success that the schema would refuse.
+func TestRandomBodiesOfEveryOperation(t *testing.T) {
+	w := newWorld(t)
+	j := w.join("pat_1")
+	fill := strings.NewReplacer("{session_id}", j.str("session_id"), "{ticket_id}", j.str("ticket_id"), "{doctor_id}", "doc_1")
+	rng := rand.New(rand.NewPCG(1, 2))
+	pool := []any{
+		nil, true, -1, 0, 61, 1.5, 1e300, "", "a", "en", "guest", "doctor", "2025-06-01T10:00:00Z", "2025-06-01", strings.Repeat("x", 200),
+		"\u202e", "\x7f", []any{}, []any{[]any{1}}, map[string]any{}, map[string]any{"doctor_id": "d"}, "vs_1", "ÿ", " ", "a\x00b",
+	}
+	for _, op := range w.contract.operations {
+		if op.body == nil {
+			continue
+		}
+		names := append(slices.Sorted(maps.Keys(dereference(op.body).Properties)), "other", "")
+		for range 60 {
+			body := map[string]any{}
+			if rng.IntN(2) == 0 {
+				body, _ = sample(op.body).(map[string]any)
+			}
+			for range 1 + rng.IntN(3) {
+				body[names[rng.IntN(len(names))]] = pool[rng.IntN(len(pool))]
+			}
+			text, err := json.Marshal(body)
+			must(t, err)
+			v, err := decodeJSON(text)
+			must(t, err)
+			a := w.call(op.method, fill.Replace(op.path), text)
+			if a.status >= 500 || a.status == 200 && op.body.Validate(v) != nil {
+				t.Errorf("%s %s: %d %s", a.what, text, a.status, a.raw)
+			}
+		}
+	}
+}
+
+func TestHostileRequestLines(t *testing.T) {
+	w := newWorld(t)
+	for _, line := range []string{
+		"GET /api/v1/../../etc/passwd", "GET /api/v1/users/me/../../x", "GET //api/v1/users/me", "GET /api/v1//users/me", "GET /api/v1/users/me%00",
+		"GET /api/v1/users/ME", "GET /%", "POST /api/v1/consultations/video/%2e%2e/end", "GET /api/v1/users/me?%", "GET /api/v1/users/me?a;b",
+		"GET /healthz?%zz", "OPTIONS *", "CONNECT /api/v1/users/me", "GET http://evil.example/api/v1/users/me", "GET /" + strings.Repeat("a/", 2000),
+	} {
+		res := w.rawRequest(line + " HTTP/1.1\r\nHost: x\r\nX-API-Key: " + w.key + "\r\nX-Request-Id: a\tb\r\n\r\n")
+		if res.StatusCode >= 500 {
+			t.Errorf("%s: %s", line, res.Status)
+		}
+	}
+	for _, header := range []string{
+		"X-API-Key: " + strings.Repeat("k", 100_000), "X-API-Key: \xff\xfe", "Content-Length: -1", "Content-Length: 99999999999999999999",
+		"Transfer-Encoding: gzip", "Content-Type: ;;;", "X-Forwarded-For: ,,,", "X-API-Key:",
+	} {
+		res := w.rawRequest(fmt.Sprintf("POST %screate HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", videoPath, header))
+		if res.StatusCode >= 500 && res.StatusCode != 501 || res.StatusCode == 200 { // 501: net/http, RFC 9112 section 6.1
+			t.Errorf("%.60q: %s", header, res.Status)
+		}
+	}
+}
