@@ -33,6 +33,7 @@ import (
 // them in reverse.
 type app struct {
 	cfg      *config.Config
+	now      consult.Clock
 	log      *slog.Logger
 	registry *prometheus.Registry
 	store    *store.Store
@@ -47,17 +48,19 @@ type app struct {
 	signal        *signaling.Server
 	handler       http.Handler
 
+	web        *webServers        // nil until start
 	cancel     context.CancelFunc // of the background work
 	background sync.WaitGroup
 }
 
 // newApp builds everything and starts nothing that others can see. After an
-// error what was opened is closed again.
-func newApp(ctx context.Context, cfg *config.Config) (a *app, err error) {
-	a = &app{cfg: cfg, log: telemetry.NewLogger(os.Stderr, cfg.LogFormat, cfg.LogLevel)}
+// error what was opened is closed again. now is the time of day of everything
+// but the media, which measures intervals with the machine's own clock.
+func newApp(ctx context.Context, cfg *config.Config, now consult.Clock) (a *app, err error) {
+	a = &app{cfg: cfg, now: now, log: telemetry.NewLogger(os.Stderr, cfg.LogFormat, cfg.LogLevel)}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.closeStores())
+			err = errors.Join(err, a.abandon(ctx))
 		}
 	}()
 	if a.registry, err = telemetry.NewRegistry(version, ""); err != nil {
@@ -66,14 +69,14 @@ func newApp(ctx context.Context, cfg *config.Config) (a *app, err error) {
 	if err = a.openDatabase(ctx); err != nil {
 		return a, err
 	}
-	if a.redis, err = cluster.Open(ctx, cfg.RedisURL, time.Now, a.log); err != nil {
+	if a.redis, err = cluster.Open(ctx, cfg.RedisURL, now, a.log); err != nil {
 		return a, err
 	}
 	if err = a.openAuth(); err != nil {
 		return a, err
 	}
-	a.consultations = consult.NewService(a.store, a.redis.Bus(), time.Now, a.log)
-	a.waitingRoom = waitingroom.New(a.store, a.redis.Client(), a.redis.Bus(), a.consultations, time.Now,
+	a.consultations = consult.NewService(a.store, a.redis.Bus(), now, a.log)
+	a.waitingRoom = waitingroom.New(a.store, a.redis.Client(), a.redis.Bus(), a.consultations, now,
 		waitingroom.Config{Grace: cfg.WaitingGrace}, a.log)
 	if err = a.openMedia(); err != nil {
 		return a, err
@@ -94,10 +97,10 @@ func (a *app) openAuth() error {
 	if err != nil {
 		return err
 	}
-	if a.keys, err = auth.NewKeys(a.store, secrets, time.Now, a.log); err != nil {
+	if a.keys, err = auth.NewKeys(a.store, secrets, a.now, a.log); err != nil {
 		return err
 	}
-	if a.tokens, err = auth.NewTokens(secrets, a.store, a.keys, time.Now); err != nil {
+	if a.tokens, err = auth.NewTokens(secrets, a.store, a.keys, a.now); err != nil {
 		return err
 	}
 	a.links = auth.Links{RoomURL: a.cfg.RoomURL, PublicURL: a.cfg.PublicURL}
@@ -124,7 +127,7 @@ func (a *app) openMedia() (err error) {
 	a.signal, err = signaling.New(cfg, signaling.Deps{
 		Tokens: a.tokens, Links: a.links, Consultations: a.consultations,
 		Tickets: a.waitingRoom, Queue: a.waitingRoom, Store: a.store, Media: legs{a.media},
-		Bus: a.redis.Bus(), Clock: signaling.SystemClock{}, Log: a.log, Metrics: a.registry,
+		Bus: a.redis.Bus(), Clock: clock{now: a.now}, Log: a.log, Metrics: a.registry,
 	})
 	return err
 }
@@ -140,32 +143,35 @@ func (a *app) openHTTP() (err error) {
 		Keys: a.keys, Tokens: a.tokens, Links: a.links,
 		Checks: []api.Check{{Name: "database", Ping: a.store.Ping}, {Name: "redis", Ping: a.redis.Ping}},
 		Signal: a.signal, Web: web.Handler(web.Config{}),
-		Now: time.Now, Log: a.log, Registry: a.registry,
+		Now: a.now, Log: a.log, Registry: a.registry,
 	})
 	return err
 }
 
-// start runs the background work.
-func (a *app) start() {
+// start answers on l and runs the background work.
+func (a *app) start(l listeners) {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
 	a.background.Go(func() { a.keys.Run(ctx) })
 	a.background.Go(func() { a.consultations.Run(ctx, sweepEvery) })
 	a.background.Go(func() { a.waitingRoom.Run(ctx) })
 	a.background.Go(func() { a.signal.Run(ctx) })
+	a.web = a.answer(l)
 }
 
 // sweepEvery is how late an expiry may be noticed when nobody asks.
 const sweepEvery = 10 * time.Second
 
-// stop ends everything in order, within ctx: signalling, rooms, background
-// work, stores. The listeners have been closed before.
+// stop ends everything in order, within ctx: no more connections, signalling,
+// rooms, requests under way, background work, stores. Requests may finish while
+// the calls are being closed, but nothing they use is closed before them.
 func (a *app) stop(ctx context.Context) error {
+	answered := a.web.shutdown(ctx)
 	err := a.signal.Shutdown(ctx)
-	err = errors.Join(err, a.media.Close(ctx))
+	err = errors.Join(err, a.media.Close(ctx), <-answered)
 	a.cancel()
 	done := make(chan struct{})
-	go func() {
+	go func() { // ends with the background work, which cancel has told to end
 		defer close(done)
 		a.background.Wait()
 		a.waitingRoom.Close()
@@ -174,6 +180,18 @@ func (a *app) stop(ctx context.Context) error {
 	case <-done:
 	case <-ctx.Done():
 		err = errors.Join(err, ctx.Err())
+	}
+	return errors.Join(err, a.closeStores())
+}
+
+// abandon closes what newApp had opened before it failed.
+func (a *app) abandon(ctx context.Context) error {
+	var err error
+	if a.media != nil {
+		err = a.media.Close(ctx)
+	}
+	if a.waitingRoom != nil {
+		a.waitingRoom.Close()
 	}
 	return errors.Join(err, a.closeStores())
 }
@@ -232,6 +250,15 @@ func hasIPv6() bool {
 	}
 	return l.Close() == nil
 }
+
+// clock is the time of day for signalling, with the machine's own timers.
+type clock struct {
+	signaling.SystemClock
+	now consult.Clock
+}
+
+// Now returns the time of day.
+func (c clock) Now() time.Time { return c.now() }
 
 // legs lets signalling drive the SFU.
 type legs struct{ sfu *sfu.SFU }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"time"
 
 	"github.com/chatmed/chatmed/internal/auth"
@@ -12,8 +11,6 @@ import (
 )
 
 const demoName = "demo"
-
-func quietLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // printDemo makes a sandbox key and one consultation, and prints how to use
 // them. The key of an earlier run is revoked.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -34,17 +35,26 @@ Settings are flags, CHATMED_* variables or a YAML file of the same names:
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:])
+	// A second signal ends the process at once, whatever the first one waits for.
+	context.AfterFunc(ctx, stop)
+	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
-	switch {
-	case err == nil || errors.Is(err, flag.ErrHelp):
-	default:
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "chatmed:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+// run does what the command line asks for.
+func run(ctx context.Context, args []string, out io.Writer) error {
+	err := command(ctx, args, out)
+	if errors.Is(err, flag.ErrHelp) {
+		_, err = fmt.Fprint(out, usage, config.Usage())
+	}
+	return err
+}
+
+func command(ctx context.Context, args []string, out io.Writer) error {
 	command := "demo"
 	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
 		command, args = args[0], args[1:]
@@ -53,20 +63,16 @@ func run(ctx context.Context, args []string) error {
 	case "serve", "demo":
 		cfg, err := config.Parse(args, os.Environ())
 		if err != nil {
-			if errors.Is(err, flag.ErrHelp) {
-				fmt.Print(usage, config.Usage())
-			}
 			return err
 		}
-		return serve(ctx, cfg, command == "demo")
+		return serve(ctx, cfg, command == "demo", out)
 	case "keys":
-		return keys(ctx, args, os.Stdout)
+		return keys(ctx, args, out)
 	case "version":
-		fmt.Printf("chatmed %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-		return nil
+		_, err := fmt.Fprintf(out, "chatmed %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return err
 	case "help":
-		fmt.Print(usage, config.Usage())
-		return nil
+		return flag.ErrHelp
 	}
 	return fmt.Errorf("unknown command %q: serve, demo, keys, version or help", command)
 }
