@@ -201,7 +201,7 @@ func TestCycles(t *testing.T) {
 	w := newWorld(t)
 	c := w.create("pat_1", nil)
 	token := w.token(c, consult.Doctor, "doc_1")
-	for range 200 {
+	for range 100 {
 		cl := w.dial()
 		cl.request(joinMessage(c, token, "d1"), "joined")
 		cl.send(obj{"type": "leave"})

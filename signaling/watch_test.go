@@ -43,10 +43,14 @@ func TestDashboard(t *testing.T) {
 	stranger.refused(obj{"type": "admit", "ticket_id": one["ticket_id"]}, consult.NotFound, "")
 	stranger.quiet()
 
-	ack := board.request(obj{"type": "admit", "ticket_id": one["ticket_id"]}, "ack")
+	var ack obj
+	board.send(obj{"type": "admit", "ticket_id": one["ticket_id"]})
+	board.awaitAll(map[string]func(obj) bool{
+		"ack":   func(m obj) bool { ack = m; return true },
+		"queue": tickets(1),
+	})
 	patient.await("admitted")
 	patient.send(obj{"type": "ready"})
-	board.await("queue", tickets(1))
 	url, _ := ack["doctor_join_url"].(string)
 	token, ok := strings.CutPrefix(url, "http://rooms.test/room/"+first.ID+"?role=doctor#token=")
 	if !ok {

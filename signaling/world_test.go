@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -72,7 +73,7 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	w := &world{
 		t: t, cfg: DefaultConfig(), scope: consult.Scope{AccountID: "acc_one", Mode: consult.Live},
 		clock: newFakeClock(), tokens: newFakeTokens(), media: &fakeMedia{gate: make(chan struct{})},
-		logs: &logs{}, schemas: compileServerSchemas(t),
+		logs: &logs{},
 	}
 	w.cfg.Origins = []string{ourOrigin}
 	for _, f := range change {
@@ -81,6 +82,8 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	log := slog.New(slog.NewTextHandler(w.logs, nil))
 	ctx := context.Background()
 	var err error
+	w.schemas, err = compileServerSchemas()
+	must(t, err)
 	w.store, err = store.Open(ctx, "", t.TempDir(), log)
 	must(t, err)
 	t.Cleanup(func() { must(t, w.store.Close()) })
@@ -114,7 +117,9 @@ func (w *world) start() {
 		Metrics: w.metrics,
 	})
 	must(w.t, err)
-	w.http = httptest.NewServer(w.srv)
+	w.http = httptest.NewUnstartedServer(w.srv)
+	w.http.Listener = smallBuffers{w.http.Listener}
+	w.http.Start()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -139,6 +144,17 @@ func (w *world) stop() {
 	w.stopRun()
 	w.http.Close()
 	w.srv = nil
+}
+
+// smallBuffers makes the kernel hold little for a client that does not read.
+type smallBuffers struct{ net.Listener }
+
+func (l smallBuffers) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		err = conn.(*net.TCPConn).SetWriteBuffer(16 << 10)
+	}
+	return conn, err
 }
 
 // create makes a consultation of doc_1 and the patient.
@@ -441,22 +457,26 @@ func (w *world) call() (c *consult.Consultation, doctor, patient *client) {
 // serverSchemas are the schemas of server messages.
 type serverSchemas map[string]*jsonschema.Schema
 
-func compileServerSchemas(t *testing.T) serverSchemas {
-	t.Helper()
+var compileServerSchemas = sync.OnceValues(func() (serverSchemas, error) {
 	c, err := schemaCompiler()
-	must(t, err)
+	if err != nil {
+		return nil, err
+	}
 	c.AssertFormat()
 	files, err := schemaFiles.ReadDir("schema")
-	must(t, err)
+	if err != nil {
+		return nil, err
+	}
 	out := serverSchemas{}
 	for _, f := range files {
 		if typ, ok := strings.CutPrefix(f.Name(), "server."); ok {
-			out[strings.TrimSuffix(typ, ".json")], err = c.Compile(schemaBase + f.Name())
-			must(t, err)
+			if out[strings.TrimSuffix(typ, ".json")], err = c.Compile(schemaBase + f.Name()); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return out
-}
+	return out, nil
+})
 
 func (s serverSchemas) check(data []byte) error {
 	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
