@@ -1,0 +1,125 @@
+import type { Publication, Source } from '../signal/messages';
+import { cameraEncodings, prefer, type VideoCodec } from './codecs';
+import type { Tracks } from './local';
+
+export interface PeerEvents {
+  connection: (state: RTCPeerConnectionState) => void;
+}
+
+export interface PeerOptions {
+  /** Sources this person may send; empty for an observer. */
+  sources: readonly Source[];
+  codec: VideoCodec | undefined;
+  slots: number;
+}
+
+/**
+ * One RTCPeerConnection in the shape of docs/signaling.md, section 1: our own
+ * m-lines are sendonly, the slots are recvonly pairs, none is ever inactive
+ * (the server would stop it for good), and we always offer.
+ */
+export class Peer {
+  private readonly pc: RTCPeerConnection;
+  private readonly own = new Map<Source, RTCRtpTransceiver>();
+  private slotCount = 0;
+
+  constructor(
+    private readonly options: PeerOptions,
+    events: PeerEvents,
+  ) {
+    this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require' });
+    this.pc.onconnectionstatechange = () => events.connection(this.pc.connectionState);
+    // Both lines exist from the start, with or without a device behind them, so
+    // that turning one on later needs no negotiation.
+    this.addOwn('microphone');
+    this.addOwn('camera');
+    this.addSlots(options.slots);
+  }
+
+  get state(): RTCPeerConnectionState {
+    return this.pc.connectionState;
+  }
+
+  /** Whether an answer has ever been applied. */
+  get answered(): boolean {
+    return this.pc.remoteDescription !== null;
+  }
+
+  get slots(): number {
+    return this.slotCount;
+  }
+
+  addSlots(count: number): void {
+    for (let i = 0; i < count; i++) {
+      prefer(this.pc.addTransceiver('audio', { direction: 'recvonly' }), 'audio', false);
+      prefer(this.pc.addTransceiver('video', { direction: 'recvonly' }), 'video', false);
+    }
+    this.slotCount += count;
+  }
+
+  publishes(source: Source): boolean {
+    return this.own.has(source);
+  }
+
+  /** Adds the lines for a screen and its sound. Reports whether an offer is needed. */
+  addScreen(): boolean {
+    const before = this.own.size;
+    this.addOwn('screen');
+    this.addOwn('screen_audio');
+    return this.own.size > before;
+  }
+
+  async setTrack(source: Source, track: MediaStreamTrack | null): Promise<void> {
+    if (this.pc.signalingState === 'closed') return;
+    await this.own.get(source)?.sender.replaceTrack(track);
+  }
+
+  async setTracks(tracks: Tracks): Promise<void> {
+    for (const source of this.own.keys()) await this.setTrack(source, tracks[source]);
+  }
+
+  async offer(muted: (source: Source) => boolean): Promise<{ sdp: string; publications: Publication[] }> {
+    await this.pc.setLocalDescription(await this.pc.createOffer());
+    const publications: Publication[] = [];
+    for (const [source, transceiver] of this.own) {
+      if (transceiver.mid !== null) publications.push({ mid: transceiver.mid, source, muted: muted(source) });
+    }
+    return { sdp: this.pc.localDescription?.sdp ?? '', publications };
+  }
+
+  async answer(sdp: string): Promise<void> {
+    await this.pc.setRemoteDescription({ type: 'answer', sdp });
+  }
+
+  /** Takes back an offer that the server did not accept. */
+  async rollback(): Promise<void> {
+    if (this.pc.signalingState === 'have-local-offer')
+      await this.pc.setLocalDescription({ type: 'rollback' });
+  }
+
+  track(mid: string): MediaStreamTrack | null {
+    return this.pc.getTransceivers().find((t) => t.mid === mid)?.receiver.track ?? null;
+  }
+
+  stats(): Promise<RTCStatsReport> {
+    return this.pc.getStats();
+  }
+
+  close(): void {
+    this.pc.onconnectionstatechange = null;
+    this.pc.close();
+  }
+
+  private addOwn(source: Source): void {
+    if (this.own.has(source) || !this.options.sources.includes(source)) return;
+    const kind = source === 'camera' || source === 'screen' ? 'video' : 'audio';
+    const codec = kind === 'video' ? this.options.codec : undefined;
+    const transceiver = this.pc.addTransceiver(kind, {
+      direction: 'sendonly',
+      ...(source === 'camera' ? { sendEncodings: cameraEncodings(codec) } : {}),
+      ...(source === 'screen' ? { sendEncodings: [{ maxBitrate: 2_500_000 }] } : {}),
+    });
+    prefer(transceiver, kind, true, codec);
+    this.own.set(source, transceiver);
+  }
+}

@@ -1,0 +1,379 @@
+import { batch } from '@preact/signals';
+import { canShareScreen } from '../media/devices';
+import { Chime } from '../media/chime';
+import type { VideoCodec } from '../media/codecs';
+import type { LocalMedia } from '../media/local';
+import { Transport } from '../media/transport';
+import { Link } from '../signal/link';
+import { NO_REPLY, PROTOCOL, SignalError, type ServerMessage, type Source } from '../signal/messages';
+import type { PlainKey } from '../i18n';
+import { apply, comings, end, outside, slotsNeeded, type Ending, type Model } from './model';
+import { OwnMedia } from './own';
+import type { PageMemory } from './page';
+import { RoomState } from './state';
+
+export interface RoomConfig {
+  url: string;
+  sessionId: string;
+  token: string;
+  /** Only for the session token of the API, which may act as either side. */
+  role: 'doctor' | 'patient' | undefined;
+  /** What the token allows us to send. */
+  sources: readonly Source[];
+  codec: VideoCodec | undefined;
+}
+
+/** How long a join waits for devices that are still starting; they may follow later. */
+const DEVICES_WITHIN = 3_000;
+/** The time to change one's mind after pressing End, in seconds. */
+export const ENDING_SECONDS = 3;
+/** Refusals that pass by themselves. */
+const TRY_AGAIN = new Set(['draining', 'service_unavailable', 'too_fast']);
+
+/**
+ * The room of this page. The signals are what components show, the methods are
+ * what they may ask for; nothing flows the other way.
+ */
+export class Room extends RoomState {
+  readonly canShare: boolean;
+  readonly own: OwnMedia;
+
+  private readonly chime = new Chime();
+  private transport: Transport | null = null;
+  private link: Link | null = null;
+  private takeOver = false;
+  /** Raised by each opened socket: an answer to an older one is void. */
+  private attempt = 0;
+  private endTimer: ReturnType<typeof setInterval> | undefined;
+  private noticeTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly config: RoomConfig,
+    private readonly memory: PageMemory,
+  ) {
+    super();
+    this.canShare = config.sources.includes('screen') && canShareScreen();
+    this.own = new OwnMedia(this, memory, {
+      track: (source, track) => this.transport?.setTrack(source, track),
+      muted: (source, muted) => {
+        if (this.transport?.publishes(source)) this.link?.send({ type: 'media', source, muted });
+      },
+    });
+  }
+
+  get observer(): boolean {
+    return !this.config.sources.some((s) => s === 'microphone' || s === 'camera');
+  }
+
+  /** Opens the devices for the check, or goes straight back in after a reload. */
+  begin(): void {
+    if (typeof RTCPeerConnection === 'undefined') {
+      this.failure.value = 'unsupported';
+      return;
+    }
+    if (this.memory.get().inside === true) {
+      this.returning.value = true;
+      void this.join();
+    } else {
+      this.retryDevices();
+    }
+  }
+
+  async join(name?: string): Promise<void> {
+    if (this.joining.value) return;
+    this.joining.value = true;
+    this.failure.value = null;
+    if (name !== undefined) this.memory.set({ name });
+    void this.chime.enable();
+    const media = this.own.get();
+    const started = this.observer ? Promise.resolve() : media.start();
+    await Promise.race([started, new Promise((r) => setTimeout(r, DEVICES_WITHIN))]);
+    this.connect(media);
+  }
+
+  /** Back in after leaving, or on this device after "already connected" or "moved". */
+  async rejoin(takeOver: boolean): Promise<void> {
+    this.takeOver = takeOver;
+    this.joining.value = false;
+    this.returning.value = true;
+    this.model.value = outside;
+    await this.join();
+  }
+
+  leave(): void {
+    const ending = this.model.value.stage === 'waiting' ? 'left_waiting' : 'left';
+    this.link?.send({ type: 'leave' });
+    this.finish(ending);
+  }
+
+  /** Ends for everyone after a moment in which it can be taken back. */
+  startEnding(): void {
+    if (this.ending.value !== null) return;
+    this.ending.value = ENDING_SECONDS;
+    this.endTimer = setInterval(() => {
+      const left = (this.ending.value ?? 0) - 1;
+      if (left > 0) this.ending.value = left;
+      else void this.endNow();
+    }, 1_000);
+  }
+
+  async endNow(): Promise<void> {
+    this.keepGoing();
+    await this.ask(() => this.link?.request({ type: 'end' }));
+  }
+
+  keepGoing(): void {
+    clearInterval(this.endTimer);
+    this.ending.value = null;
+  }
+
+  async admit(ticketId: string): Promise<void> {
+    this.admitting.value = new Set([...this.admitting.value, ticketId]);
+    await this.ask(() => this.link?.request({ type: 'admit', ticket_id: ticketId }));
+    this.admitting.value = new Set([...this.admitting.value].filter((id) => id !== ticketId));
+  }
+
+  /** Resolves to whether the server has taken the message. */
+  async chat(text: string): Promise<boolean> {
+    try {
+      return (await this.link?.request({ type: 'chat', text })) !== undefined;
+    } catch {
+      return false;
+    }
+  }
+
+  showChat(open: boolean): void {
+    this.read.value = this.model.value.chat.length;
+    this.chatOpen.value = open;
+  }
+
+  retryDevices(): void {
+    const media = this.own.get();
+    if (!this.observer) void media.start();
+  }
+
+  async setScreen(on: boolean): Promise<void> {
+    if (!on) {
+      this.own.get().stopScreen();
+      return;
+    }
+    try {
+      if (await this.own.get().startScreen()) await this.transport?.publishScreen();
+    } catch {
+      this.own.get().stopScreen();
+      this.tell('call.shareFailed');
+    }
+  }
+
+  unlockSound(): void {
+    this.views.unlock();
+  }
+
+  dismissNotice(): void {
+    this.notice.value = null;
+  }
+
+  private connect(media: LocalMedia): void {
+    const link = new Link(this.config.url, {
+      open: () => void this.opened(link),
+      message: (m) => this.receive(m),
+      down: () => (this.down.value = true),
+      closed: (code) => this.closed(code),
+    });
+    this.link = link;
+    this.transport = new Transport(
+      media,
+      this.views,
+      {
+        offer: (offer, publications, replace) =>
+          link.request({ type: 'offer', offer, publications, replace }),
+        ready: () => link.send({ type: 'ready' }),
+      },
+      { sources: this.config.sources, codec: this.config.codec },
+      {
+        slots: (slots) => (this.model.value = { ...this.model.value, slots }),
+        interrupted: (is) => (this.interrupted.value = is),
+        quality: (q) => (this.quality.value = q),
+      },
+    );
+    link.start();
+  }
+
+  private async opened(link: Link): Promise<void> {
+    const attempt = ++this.attempt;
+    const stale = () => this.attempt !== attempt || this.link !== link;
+    try {
+      await this.enter(link, stale);
+      if (stale()) return;
+      link.settled();
+      batch(() => {
+        this.down.value = false;
+        this.joining.value = false;
+        this.returning.value = false;
+      });
+      this.memory.set({ inside: true });
+    } catch (error) {
+      if (stale()) return;
+      const reason = error instanceof SignalError ? error.reason : 'internal';
+      if (reason === NO_REPLY || TRY_AGAIN.has(reason)) link.renew();
+      else this.fail(reason);
+    }
+  }
+
+  /** Resumes where that is possible, and joins otherwise. */
+  private async enter(link: Link, stale: () => boolean): Promise<void> {
+    const { selfId, secret } = this.model.value;
+    if (selfId !== null && secret !== null) {
+      try {
+        const reply = await link.request({
+          type: 'resume',
+          protocol: PROTOCOL,
+          participant_id: selfId,
+          secret,
+        });
+        if (stale()) return;
+        this.receive(reply);
+        this.retell();
+        return;
+      } catch (error) {
+        if (!(error instanceof SignalError) || error.reason === NO_REPLY) throw error;
+        if (stale()) return;
+      }
+    }
+    const prepared = await this.transport?.prepare();
+    if (stale() || !prepared) return;
+    const { name, instance, language } = this.memory.get();
+    const reply = await link.request({
+      type: 'join',
+      protocol: PROTOCOL,
+      token: this.config.token,
+      session_id: this.config.sessionId,
+      ...prepared,
+      instance,
+      ...(name ? { display_name: name } : {}),
+      ...(language ? { language } : {}),
+      ...(this.takeOver ? { take_over: true } : {}),
+      ...(this.config.role ? { role: this.config.role } : {}),
+    });
+    if (stale()) return;
+    this.takeOver = false;
+    this.receive(reply);
+  }
+
+  /** What changed while the socket was down did not reach the server. */
+  private retell(): void {
+    for (const source of this.config.sources) {
+      if (!this.transport?.publishes(source)) continue;
+      this.link?.send({ type: 'media', source, muted: this.own.muted(source) });
+    }
+  }
+
+  private receive(message: ServerMessage): void {
+    const before = this.model.value;
+    const now = apply(before, message, Date.now());
+    this.model.value = now;
+    switch (message.type) {
+      case 'joined':
+      case 'admitted':
+        this.applyAnswer(message.answer);
+        break;
+      case 'resumed':
+        if (message.state === 'waiting') break;
+        if (this.transport?.answered === true) {
+          this.transport.setSlots(message.slots);
+          this.transport.resume();
+        } else {
+          this.applyAnswer(message.answer);
+        }
+        break;
+      case 'slots':
+        this.transport?.setSlots(message.slots);
+        break;
+      case 'ended':
+      case 'moved':
+        this.finish(now.ending ?? 'moved');
+        break;
+      case 'error':
+        if (message.fatal) this.fail(SignalError.from(message).reason);
+        break;
+    }
+    this.noteChanges(before, now);
+  }
+
+  private applyAnswer(answer: string | undefined): void {
+    this.transport?.accept(answer, this.model.value.slots).catch(() => this.fail('bad_offer'));
+  }
+
+  private noteChanges(before: Model, now: Model): void {
+    if (before.stage === 'outside') this.own.stopMetering();
+    if (before.stage === 'waiting' && now.stage === 'call') {
+      this.chime.play();
+      this.announcement.value = { key: 'wait.admitted' };
+    }
+    if (before.stage === 'call' && now.stage === 'call') {
+      const { joined, left } = comings(before.participants, now.participants);
+      for (const p of left) this.announcement.value = { key: 'call.left', name: p.name };
+      for (const p of joined) this.announcement.value = { key: 'call.joined', name: p.name };
+      if (now.queue.some((t) => !before.queue.some((b) => b.ticket_id === t.ticket_id))) this.chime.play();
+    }
+    if (now.stage === 'call' && now.participants !== before.participants) {
+      this.transport?.needSlots(slotsNeeded(now.participants)).catch(() => undefined);
+    }
+  }
+
+  /** Runs a request whose failure is told in a banner. */
+  private async ask(request: () => Promise<unknown> | undefined): Promise<void> {
+    try {
+      await request();
+    } catch (error) {
+      const reason = error instanceof SignalError ? error.reason : '';
+      const known: Record<string, PlainKey> = {
+        no_grant: 'banner.noGrant',
+        token_wrong_role: 'banner.noGrant',
+        too_fast: 'banner.tooFast',
+        not_active: 'banner.notStarted',
+      };
+      this.tell(known[reason] ?? 'banner.actionFailed');
+    }
+  }
+
+  private tell(key: PlainKey): void {
+    clearTimeout(this.noticeTimer);
+    this.notice.value = key;
+    this.noticeTimer = setTimeout(() => (this.notice.value = null), 8_000);
+  }
+
+  private closed(code: number): void {
+    if (this.model.value.stage === 'ended' || this.failure.value !== null) return;
+    if (code === 4001) this.finish('moved');
+    else this.fail('internal');
+  }
+
+  private fail(reason: string): void {
+    this.teardown();
+    this.failure.value = reason;
+  }
+
+  private finish(ending: Ending): void {
+    this.model.value = end(this.model.value, ending, Date.now());
+    this.teardown();
+  }
+
+  private teardown(): void {
+    this.memory.set({ inside: false });
+    this.keepGoing();
+    this.link?.stop();
+    this.transport?.close();
+    this.own.close();
+    this.link = this.transport = null;
+    batch(() => {
+      this.joining.value = false;
+      this.returning.value = false;
+      this.down.value = false;
+      this.interrupted.value = false;
+      this.quality.value = 'unknown';
+      this.chatOpen.value = false;
+      this.model.value = { ...this.model.value, secret: null };
+    });
+  }
+}

@@ -1,0 +1,50 @@
+import { computed, signal, type ReadonlySignal, type Signal } from '@preact/signals';
+import type { PlainKey } from '../i18n';
+import { idleState, type LocalState } from '../media/local';
+import type { Quality } from '../media/quality';
+import { Views } from '../media/views';
+import { outside, type Model } from './model';
+
+export type Phase = 'loading' | 'explain' | 'check' | 'waiting' | 'call' | 'ended' | 'error';
+
+export type Announcement =
+  { key: 'call.joined' | 'call.left'; name: string } | { key: 'wait.admitted' } | null;
+
+/** Everything the components of the room show. Only the Room itself writes it. */
+export class RoomState {
+  readonly model: Signal<Model> = signal(outside);
+  readonly local: Signal<LocalState> = signal(idleState);
+  readonly joining = signal(false);
+  /** The socket is down and being restored. */
+  readonly down = signal(false);
+  readonly interrupted = signal(false);
+  readonly quality: Signal<Quality> = signal('unknown');
+  readonly soundBlocked = signal(false);
+  /** The reason of a refusal that ends the attempt. */
+  readonly failure: Signal<string | null> = signal(null);
+  readonly notice: Signal<PlainKey | null> = signal(null);
+  readonly announcement: Signal<Announcement> = signal(null);
+  readonly chatOpen = signal(false);
+  readonly read = signal(0);
+  readonly admitting: Signal<ReadonlySet<string>> = signal(new Set());
+  /** Seconds until the consultation ends for everyone; null unless End was pressed. */
+  readonly ending: Signal<number | null> = signal(null);
+  readonly phase: ReadonlySignal<Phase> = computed(() => {
+    if (this.failure.value !== null) return 'error';
+    const { stage } = this.model.value;
+    if (stage !== 'outside') return stage;
+    return this.returning.value ? 'loading' : 'check';
+  });
+  readonly unread = computed(() => {
+    const { chat, selfId } = this.model.value;
+    if (this.chatOpen.value) return 0;
+    return chat.slice(this.read.value).filter((c) => c.participant_id !== selfId).length;
+  });
+  readonly views = new Views((is) => (this.soundBlocked.value = is));
+  /** Loudness of the own microphone, 0 to 1, outside the call. */
+  readonly level = signal(0);
+  /** Whether the microphone has picked up a voice. */
+  readonly heard = signal(false);
+  /** Going back in without the device check, after a reload. */
+  protected readonly returning = signal(false);
+}

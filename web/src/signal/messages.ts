@@ -1,0 +1,182 @@
+/**
+ * The messages of docs/signaling.md. Field names are those of the wire.
+ * Times are RFC 3339 strings.
+ */
+export const PROTOCOL = 1;
+
+export type Role = 'doctor' | 'patient' | 'interpreter' | 'guest' | 'observer' | 'device';
+export const sources = ['microphone', 'camera', 'screen', 'screen_audio'] as const;
+export type Source = (typeof sources)[number];
+
+export interface Publication {
+  mid: string;
+  source: Source;
+  muted: boolean;
+}
+
+export interface Slot {
+  slot: number;
+  audio_mid: string;
+  video_mid: string;
+  participant_id: string | null;
+  /** `camera` carries the microphone too, `screen` the screen's sound. */
+  source: 'camera' | 'screen' | null;
+}
+
+export interface Participant {
+  id: string;
+  role: Role;
+  name: string;
+  state: 'connected' | 'away';
+  self: boolean;
+  sources: Partial<Record<Source, { muted: boolean }>>;
+}
+
+export interface ChatMessage {
+  id: string;
+  participant_id: string;
+  role: Role;
+  name: string;
+  text: string;
+  sent_at: string;
+}
+
+export interface QueueTicket {
+  ticket_id: string;
+  session_id: string;
+  patient_id: string;
+  patient_name: string;
+  reason: string;
+  language: string;
+  status: 'queued' | 'ready' | 'away';
+  position: number;
+  joined_at: string;
+  waiting_since: string | null;
+}
+
+export interface SessionInfo {
+  session_id: string;
+  status: 'waiting' | 'active' | 'ended' | 'cancelled';
+  reason: string;
+  doctor_name: string;
+  patient_name: string;
+  language: string;
+  scheduled_at: string | null;
+  opens_at: string;
+  started_at: string | null;
+  expires_at: string;
+  recording_enabled: boolean;
+}
+
+export interface WaitingInfo {
+  why: 'queue' | 'scheduled' | 'not_started';
+  ticket_id?: string;
+  position?: number;
+  estimate: { expected_seconds: number; low_seconds: number; high_seconds: number } | null;
+  opens_at?: string;
+}
+
+interface Seat {
+  participant_id: string;
+  secret: string;
+  role: Role;
+  session: SessionInfo;
+}
+
+interface CallState {
+  slots: Slot[];
+  participants: Participant[];
+  chat: ChatMessage[];
+  queue?: QueueTicket[];
+}
+
+export type ClientMessage =
+  | {
+      type: 'join';
+      protocol: number;
+      token: string;
+      session_id: string;
+      offer?: string;
+      publications: Publication[];
+      display_name?: string;
+      language?: string;
+      instance: string;
+      take_over?: boolean;
+      role?: 'doctor' | 'patient';
+    }
+  | { type: 'resume'; protocol: number; participant_id: string; secret: string }
+  | { type: 'ready' }
+  | { type: 'offer'; offer: string; publications: Publication[]; replace?: boolean }
+  | { type: 'media'; source: Source; muted: boolean }
+  | { type: 'chat'; text: string }
+  | { type: 'admit'; ticket_id: string }
+  | { type: 'end' }
+  | { type: 'leave' }
+  | { type: 'ping' }
+  | { type: 'watch'; protocol: number; token: string };
+
+export type Joined = { type: 'joined'; id?: string; answer?: string } & Seat & CallState;
+export type Waiting = { type: 'waiting'; id?: string; waiting: WaitingInfo } & Seat;
+export type Admitted = { type: 'admitted'; answer?: string } & CallState;
+export type Resumed = { type: 'resumed'; id?: string } & Seat &
+  ({ state: 'waiting'; waiting: WaitingInfo } | ({ state: 'in_call'; answer?: string } & CallState));
+
+export interface ErrorMessage {
+  type: 'error';
+  id?: string;
+  error: string;
+  reason?: string;
+  message: string;
+  code: number;
+  fatal: boolean;
+}
+
+export type EndReason = 'doctor' | 'api' | 'nobody_present' | 'cancelled' | 'expired' | 'declined';
+
+export type ServerMessage =
+  | Joined
+  | Waiting
+  | Admitted
+  | Resumed
+  | { type: 'answer'; id?: string; answer: string; slots: Slot[] }
+  | { type: 'slots'; slots: Slot[] }
+  | { type: 'participants'; participants: Participant[] }
+  | { type: 'chat'; message: ChatMessage }
+  | { type: 'queue'; tickets: QueueTicket[] }
+  | { type: 'watching'; id?: string; doctor_id: string; doctor_name: string; tickets: QueueTicket[] }
+  | { type: 'session'; session: SessionInfo }
+  | { type: 'ended'; reason: EndReason }
+  | { type: 'moved' }
+  | { type: 'ack'; id?: string; message_id?: string; doctor_join_url?: string }
+  | { type: 'pong'; id?: string }
+  | ErrorMessage;
+
+/** The reply that each request gets; the others are answered by pushes or not at all. */
+export interface Replies {
+  join: Joined | Waiting;
+  resume: Resumed;
+  offer: Extract<ServerMessage, { type: 'answer' }>;
+  chat: Extract<ServerMessage, { type: 'ack' }>;
+  admit: Extract<ServerMessage, { type: 'ack' }>;
+  end: Extract<ServerMessage, { type: 'ack' }>;
+  watch: Extract<ServerMessage, { type: 'watching' }>;
+}
+export type RequestMessage = Extract<ClientMessage, { type: keyof Replies }>;
+
+/** An `error` of the server, or a request that got no reply. */
+export class SignalError extends Error {
+  constructor(
+    readonly reason: string,
+    readonly fatal: boolean,
+  ) {
+    super(reason);
+    this.name = 'SignalError';
+  }
+
+  static from(m: ErrorMessage): SignalError {
+    return new SignalError(m.reason !== undefined && m.reason !== '' ? m.reason : m.error, m.fatal);
+  }
+}
+
+/** A request whose socket closed, or whose reply did not come in time. */
+export const NO_REPLY = 'no_reply';

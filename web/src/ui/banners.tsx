@@ -1,0 +1,107 @@
+import { useEffect, useState } from 'preact/hooks';
+import { t } from '../i18n';
+import { number } from '../i18n/format';
+import { useRoom } from './context';
+import { Icon } from './icons';
+
+/** After this long without a connection, advice is added to patience. */
+const LONG = 15_000;
+/** A shorter gap is not worth a word. */
+const SHORT = 700;
+
+/** What is wrong at the moment, above everything else. */
+export function Banners() {
+  const room = useRoom();
+  const down = useLasting(room.down.value, SHORT);
+  const long = useLasting(room.down.value, LONG);
+  const interrupted = useLasting(room.interrupted.value, SHORT);
+  const { lost } = room.local.value;
+  const notice = room.notice.value;
+  return (
+    <div class="banners">
+      {down && (
+        <p class="banner" role="alert" data-testid="error-banner" data-reason="reconnecting">
+          <Spinner />
+          {long ? t('banner.reconnectingLong') : t('banner.reconnecting')}
+        </p>
+      )}
+      {!down && interrupted && (
+        <p class="banner" role="alert" data-testid="error-banner" data-reason="media">
+          <Spinner />
+          {t('banner.media')}
+        </p>
+      )}
+      {(['microphone', 'camera'] as const).map(
+        (capture) =>
+          lost[capture] && (
+            <p class="banner" role="alert" data-testid="error-banner" key={capture}>
+              <Icon name="warning" />
+              {capture === 'microphone' ? t('call.micLost') : t('call.camLost')}
+            </p>
+          ),
+      )}
+      {notice !== null && (
+        <p class="banner" role="alert" data-testid="error-banner">
+          <Icon name="warning" />
+          {t(notice)}
+          <button
+            type="button"
+            class="icon-button"
+            aria-label={t('app.close')}
+            onClick={() => room.dismissNotice()}
+          >
+            <Icon name="close" />
+          </button>
+        </p>
+      )}
+      {room.ending.value !== null && (
+        <p class="banner ending" role="alert">
+          <span>{t('call.ending')}</span>
+          <span class="ending-count" aria-hidden="true">
+            {number(room.ending.value)}
+          </span>
+          <button type="button" class="button" data-testid="keep-going" onClick={() => room.keepGoing()}>
+            {t('call.keepGoing')}
+          </button>
+          <button
+            type="button"
+            class="button danger"
+            data-testid="end-confirm"
+            onClick={() => void room.endNow()}
+          >
+            {t('call.endNow')}
+          </button>
+        </p>
+      )}
+      <Announcer />
+    </div>
+  );
+}
+
+/** Who came and went, for screen readers; the eye sees it on the stage. */
+function Announcer() {
+  const a = useRoom().announcement.value;
+  return (
+    <p class="visually-hidden" role="status">
+      {a && ('name' in a ? t(a.key, { name: a.name }) : t(a.key))}
+    </p>
+  );
+}
+
+export function Spinner() {
+  return <span class="spinner" aria-hidden="true" />;
+}
+
+/** True once `is` has been true for `ms`. */
+function useLasting(is: boolean, ms: number): boolean {
+  const [lasting, setLasting] = useState(false);
+  useEffect(() => {
+    if (!is) {
+      setLasting(false);
+      return;
+    }
+    const timer = setTimeout(() => setLasting(true), ms);
+    return () => clearTimeout(timer);
+  }, [is, ms]);
+  return is && lasting;
+}

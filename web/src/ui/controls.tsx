@@ -1,0 +1,127 @@
+import { useRef } from 'preact/hooks';
+import { t } from '../i18n';
+import { number } from '../i18n/format';
+import { useRoom } from './context';
+import { DeviceFields } from './devices';
+import { Icon, type IconName } from './icons';
+
+export function Controls() {
+  const room = useRoom();
+  const { on, sharing } = room.local.value;
+  const unread = room.unread.value;
+  const dialog = useRef<HTMLDialogElement>(null);
+  return (
+    <nav class="controls" aria-label={t('call.controls')}>
+      {!room.observer && (
+        <>
+          <Control
+            testId="mic-toggle"
+            icon={on.microphone ? 'mic' : 'micOff'}
+            text={t('call.mic')}
+            label={on.microphone ? t('call.micOff') : t('call.micOn')}
+            off={!on.microphone}
+            onClick={() => void room.own.setMicrophone(!on.microphone)}
+          />
+          <Control
+            testId="cam-toggle"
+            icon={on.camera ? 'cam' : 'camOff'}
+            text={t('call.cam')}
+            label={on.camera ? t('call.camOff') : t('call.camOn')}
+            off={!on.camera}
+            onClick={() => void room.own.setCamera(!on.camera)}
+          />
+        </>
+      )}
+      {room.canShare && (
+        <Control
+          testId="screen-toggle"
+          icon="share"
+          text={t('call.share')}
+          label={sharing ? t('call.shareOff') : t('call.shareOn')}
+          active={sharing}
+          onClick={() => void room.setScreen(!sharing)}
+        />
+      )}
+      <Control
+        testId="chat-toggle"
+        icon="chat"
+        text={t('call.chat')}
+        label={room.chatOpen.value ? t('call.chatClose') : t('call.chatOpen')}
+        active={room.chatOpen.value}
+        badge={unread}
+        onClick={() => room.showChat(!room.chatOpen.value)}
+      />
+      {!room.observer && (
+        <Control
+          testId="settings-toggle"
+          icon="gear"
+          text={t('call.settings')}
+          label={t('call.settingsOpen')}
+          onClick={() => dialog.current?.showModal()}
+        />
+      )}
+      <Control
+        testId="leave-button"
+        icon="leave"
+        text={t('call.leave')}
+        label={t('call.leaveLong')}
+        danger
+        onClick={() => room.leave()}
+      />
+      {room.model.value.role === 'doctor' && (
+        <Control
+          testId="end-button"
+          icon="end"
+          text={t('call.end')}
+          label={t('call.endLong')}
+          danger
+          onClick={() => room.startEnding()}
+        />
+      )}
+      <dialog ref={dialog} class="dialog" aria-labelledby="devices-title">
+        <form method="dialog" class="dialog-head">
+          <h2 id="devices-title">{t('call.settings')}</h2>
+          <button class="icon-button" aria-label={t('app.close')}>
+            <Icon name="close" />
+          </button>
+        </form>
+        <DeviceFields />
+      </dialog>
+    </nav>
+  );
+}
+
+interface ControlProps {
+  testId: string;
+  icon: IconName;
+  /** Short, below the icon. */
+  text: string;
+  /** What a press does, for screen readers and as a tooltip. */
+  label: string;
+  off?: boolean;
+  active?: boolean;
+  danger?: boolean;
+  badge?: number;
+  onClick: () => void;
+}
+
+function Control({ testId, icon, text, label, off, active, danger, badge = 0, onClick }: ControlProps) {
+  const name = badge > 0 ? `${label} (${t('chat.unread', { count: badge })})` : label;
+  const kind = danger ? ' danger' : off ? ' off' : active ? ' active' : '';
+  return (
+    <button
+      type="button"
+      class={`control${kind}`}
+      data-testid={testId}
+      aria-label={name}
+      title={label}
+      onClick={onClick}
+    >
+      <span class="control-icon">
+        <Icon name={icon} />
+        {badge > 0 && <span class="badge">{number(Math.min(badge, 99))}</span>}
+      </span>
+      <span class="control-text">{text}</span>
+    </button>
+  );
+}
