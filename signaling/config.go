@@ -61,8 +61,9 @@ func DefaultConfig() Config {
 
 // Deadlines of the work a message causes.
 const (
-	callTimeout  = 5 * time.Second  // one call of the store, the waiting room or the token check
-	mediaTimeout = 15 * time.Second // one offer answered, with all candidates gathered
-	retryAfter   = 2 * time.Second  // after a store that did not answer
-	jobQueue     = 4                // offers of one participant waiting to be answered
+	callTimeout   = 5 * time.Second  // one call of the store, the waiting room or the token check
+	mediaTimeout  = 15 * time.Second // one offer answered, with all candidates gathered
+	pickUpTimeout = time.Minute      // the look at every unfinished consultation after a restart
+	retryAfter    = 2 * time.Second  // after a store that did not answer
+	jobQueue      = 4                // offers of one participant waiting to be answered
 )

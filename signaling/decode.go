@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -128,7 +129,7 @@ func (d *decoder) decode(data []byte) (m request, typ, id string, err error) {
 	if !ok {
 		return nil, unknownType, "", badMessage("The message is not a JSON object.")
 	}
-	if s, ok := o["id"].(string); ok && len(s) <= 64 {
+	if s, ok := o["id"].(string); ok && utf8.RuneCountInString(s) <= 64 {
 		id = s
 	}
 	typ, ok = o["type"].(string)

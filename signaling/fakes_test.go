@@ -268,9 +268,16 @@ func (l *fakeLeg) Ready() {
 	l.request.Observer.MediaChanged("connected")
 }
 
-func (l *fakeLeg) Offer(_ context.Context, sdp string, intents []sfu.Intent, replace bool) (sfu.Answer, error) {
+func (l *fakeLeg) Offer(ctx context.Context, sdp string, intents []sfu.Intent, replace bool) (sfu.Answer, error) {
 	if sdp == "bad" {
 		return sfu.Answer{}, consult.Errorf(consult.BadRequest, consult.ReasonBadOffer, "bad offer")
+	}
+	if sdp == "held" {
+		select {
+		case <-l.media.gate:
+		case <-ctx.Done():
+			return sfu.Answer{}, ctx.Err()
+		}
 	}
 	l.media.mu.Lock()
 	defer l.media.mu.Unlock()

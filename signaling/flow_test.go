@@ -155,6 +155,38 @@ func TestOfferAgain(t *testing.T) {
 	doctor.quiet("participants")
 }
 
+// Muting holds, wherever the participant is on the way into the call.
+func TestMuteOnTheWay(t *testing.T) {
+	w := newWorld(t)
+	c := w.create("pat_1", nil)
+	patient, _ := w.wait(c, consult.Patient, "pat_1")
+	patient.send(obj{"type": "media", "source": "camera", "muted": true})
+	patient.refused(obj{"type": "media", "source": "screen", "muted": true}, consult.BadRequest, consult.ReasonBadMessage)
+	_, err := w.queue.Admit(t.Context(), w.scope, consult.System, w.ticket(c).ID)
+	must(t, err)
+	muted := func(m obj) obj { return m["participants"].([]any)[0].(obj)["sources"].(obj) }
+	if s := muted(patient.await("admitted")); s["camera"].(obj)["muted"] != true || s["microphone"].(obj)["muted"] != false {
+		t.Fatalf("sources: %v", s)
+	}
+	// The offer's publications are older than a mute that comes while it is answered.
+	id := patient.send(obj{"type": "offer", "offer": "held", "publications": []obj{
+		{"mid": "0", "source": "microphone"}, {"mid": "4", "source": "screen"},
+	}})
+	patient.send(obj{"type": "media", "source": "microphone", "muted": true})
+	patient.send(obj{"type": "media", "source": "screen", "muted": true})
+	patient.request(obj{"type": "ping"}, "pong")
+	close(w.media.gate)
+	patient.await("answer", func(m obj) bool { return m["id"] == id })
+	s := muted(patient.await("participants", func(m obj) bool { return muted(m)["screen"] != nil }))
+	if s["microphone"].(obj)["muted"] != true || s["screen"].(obj)["muted"] != true {
+		t.Fatalf("sources: %v", s)
+	}
+	w.media.until(t, "muted at the SFU", func() bool {
+		l := w.media.of(patient.id)
+		return l.muted["microphone"] && l.muted["screen"]
+	})
+}
+
 func TestChatOnlyThenMedia(t *testing.T) {
 	w := newWorld(t)
 	c := w.create("pat_1", nil)

@@ -40,6 +40,9 @@ type mediaState struct {
 	state  string // as sfu.Observer.MediaChanged says
 	// sources are what the participant publishes, and whether it is muted.
 	sources map[string]bool
+	// later are the mutes that came while an offer was being answered: they are
+	// newer than what its publications say.
+	later map[string]bool
 }
 
 // mediaJob is one step of a participant's media. Steps run one after the other,
@@ -87,7 +90,7 @@ func (r *room) startMedia(p *participant, step mediaStep, then func(leg Leg, a s
 func (r *room) joinMedia(p *participant, o *offered, then func(a sfu.Answer, err error)) {
 	p.media.life++
 	p.media.leg, p.media.answer, p.media.ready, p.media.state = nil, "", false, ""
-	p.media.sources = sourcesOf(o.intents)
+	p.media.sources, p.media.later = sourcesOf(o.intents), nil
 	request := sfu.JoinRequest{
 		RoomID: r.id, ParticipantID: p.id, Grants: p.grants, OfferSDP: o.sdp, Intents: o.intents,
 		Observer: &observer{room: r, p: p, life: p.media.life},
@@ -100,6 +103,7 @@ func (r *room) joinMedia(p *participant, o *offered, then func(a sfu.Answer, err
 	}, func(leg Leg, a sfu.Answer, err error) {
 		if err == nil {
 			p.media.leg, p.media.answer = leg, a.SDP
+			p.publishes(o)
 		}
 		then(a, err)
 	})
@@ -118,6 +122,20 @@ func (r *room) closeMedia(p *participant) {
 		}
 		return nil, sfu.Answer{}, nil
 	}, func(Leg, sfu.Answer, error) {})
+}
+
+// publishes notes what an answered offer carries. Mutes that came meanwhile hold.
+func (p *participant) publishes(o *offered) {
+	p.media.sources = sourcesOf(o.intents)
+	for source, muted := range p.media.later {
+		if _, published := p.media.sources[source]; published {
+			p.media.sources[source] = muted
+			p.media.leg.SetMuted(source, muted)
+		}
+	}
+	if p.media.open == 0 {
+		p.media.later = nil
+	}
 }
 
 func sourcesOf(intents []sfu.Intent) map[string]bool {

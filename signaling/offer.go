@@ -64,7 +64,7 @@ func (r *room) answer(s *session, p *participant, id string, o *offered, a sfu.A
 		return
 	}
 	p.media.answer, p.media.ready = a.SDP, false
-	p.media.sources = sourcesOf(o.intents)
+	p.publishes(o)
 	s.send(answerMessage{Type: "answer", ID: id, Answer: a.SDP, Slots: slotViews(a.Slots)})
 	r.tellParticipants()
 	r.settle()

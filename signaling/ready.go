@@ -12,22 +12,27 @@ func (readyRequest) handle(s *session, id string) {
 	})
 }
 
-// inCall runs fn in the room's loop if this connection's participant is in the
-// call, and refuses otherwise.
-func (s *session) inCall(id string, fn func(r *room, p *participant)) {
+// joined runs fn in the room's loop for this connection's participant, and
+// refuses when there is none.
+func (s *session) joined(id string, fn func(r *room, p *participant)) {
 	if s.room == nil {
 		s.refuse(id, notJoined())
 		return
 	}
 	s.room.do(func() {
-		p := s.self
-		if p.conn != s {
-			return // taken over or ended: the connection is being closed
+		if p := s.self; p.conn == s { // else taken over or ended: the connection is being closed
+			fn(s.room, p)
 		}
+	})
+}
+
+// inCall is joined for what only those in the call may do.
+func (s *session) inCall(id string, fn func(r *room, p *participant)) {
+	s.joined(id, func(r *room, p *participant) {
 		if p.stage != inCall {
 			s.refuse(id, notJoined())
 			return
 		}
-		fn(s.room, p)
+		fn(r, p)
 	})
 }

@@ -170,6 +170,8 @@ func (s *Server) Run(ctx context.Context) {
 // period, and marks patients whose waiting page was open as away, so that their
 // grace period runs from now.
 func (s *Server) pickUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pickUpTimeout)
+	defer cancel()
 	return s.deps.Consultations.EachUnfinished(ctx, func(c *consult.Consultation) error {
 		if c.Status == consult.Active {
 			if r := s.acquire(c.Scope, c.ID); r != nil {
