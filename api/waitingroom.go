@@ -127,11 +127,11 @@ func (s *server) admit(ctx context.Context, r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	patient, err := s.joinURL(r, c, consult.Patient)
+	patient, err := s.joinURL(r, c, consult.Patient, p.Ticket.PatientName)
 	if err != nil {
 		return nil, err
 	}
-	doctor, err := s.joinURL(r, c, consult.Doctor)
+	doctor, err := s.joinURL(r, c, consult.Doctor, "")
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func (s *server) ticketOf(ctx context.Context, r *request, p *consult.QueuePlace
 	if err != nil {
 		return nil, err
 	}
-	link, err := s.joinURL(r, c, consult.Patient)
+	link, err := s.joinURL(r, c, consult.Patient, p.Ticket.PatientName)
 	if err != nil {
 		return nil, err
 	}
@@ -155,11 +155,16 @@ func (s *server) ticketOf(ctx context.Context, r *request, p *consult.QueuePlace
 }
 
 // joinURL is a fresh link for one side, or nil once the consultation is over.
-func (s *server) joinURL(r *request, c *consult.Consultation, role consult.Role) (*string, error) {
+// name stands in where the consultation knows none.
+func (s *server) joinURL(r *request, c *consult.Consultation, role consult.Role, name string) (*string, error) {
 	if c.Status.Final() {
 		return nil, nil
 	}
-	token, err := s.roomToken(c, r.key.ID, personOf(c, role), time.Time{})
+	p := personOf(c, role)
+	if p.name == "" {
+		p.name = name
+	}
+	token, err := s.roomToken(c, r.key.ID, p, time.Time{})
 	if err != nil {
 		return nil, err
 	}

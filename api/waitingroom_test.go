@@ -3,7 +3,9 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/chatmed/chatmed/internal/consult"
 )
@@ -103,10 +105,11 @@ func TestACancelledConsultationLeavesTheQueue(t *testing.T) {
 
 func TestJoiningAGivenConsultation(t *testing.T) {
 	w := newWorld(t)
-	id := w.create().str("session_id")
-	body := map[string]any{"doctor_id": "doc_1", "patient_id": "pat_1", "session_id": id}
+	nameless := w.call("POST", videoPath+"create", `{"doctor_id":"doc_1","patient_id":"pat_1"}`)
+	id := nameless.str("session_id")
+	body := map[string]any{"doctor_id": "doc_1", "patient_id": "pat_1", "session_id": id, "patient_name": "Amina"}
 	a := w.call("POST", roomPath+"/join", body)
-	if a.ok(); a.str("session_id") != id {
+	if a.ok(); a.str("session_id") != id || w.claimsOf(a.str("patient_join_url")).Name != "Amina" {
 		t.Errorf("joined %s", a.raw)
 	}
 	body["patient_id"] = "pat_2"
@@ -116,4 +119,17 @@ func TestJoiningAGivenConsultation(t *testing.T) {
 	}
 	body["session_id"] = "vs_unknown"
 	w.call("POST", roomPath+"/join", body).refused(404, "")
+}
+
+func TestPlaceWithAnEstimate(t *testing.T) {
+	b := placeOf(&consult.QueuePlace{
+		Ticket: consult.Ticket{ID: "wt_1"}, Position: 2, DoctorNotified: true,
+		Estimate: consult.Estimate{Known: true, Expected: 90*time.Second + 1, Low: -time.Second, High: 3 * time.Minute},
+	})
+	got, err := json.Marshal(b)
+	must(t, err)
+	want := `"position":2,"estimated_wait_seconds":91,"estimated_wait_range":{"low_seconds":0,"high_seconds":180},"doctor_notified":true`
+	if !strings.Contains(string(got), want) {
+		t.Errorf("%s, want %s", got, want)
+	}
 }
