@@ -84,12 +84,8 @@ func positional(args []string) (string, []string) {
 
 // createKey prints the key alone on the last line, for scripts.
 func createKey(ctx context.Context, k *auth.Keys, f keyFlags, out io.Writer) error {
-	account := f.account
-	if account == "" {
-		account = f.name
-	}
 	secret, key, err := k.Create(ctx, auth.CreateKeyRequest{
-		AccountName: account, Name: f.name, Email: f.email, Plan: f.plan,
+		AccountName: f.account, Name: f.name, Email: f.email, Plan: f.plan,
 		Mode: consult.Mode(f.mode), AllowedOrigins: list(f.origins),
 	})
 	if err != nil {
