@@ -13,6 +13,7 @@ import (
 
 const (
 	maxStreams       = 24
+	maxSSRCs         = 256 // that a client may use on a transport in its life
 	maxPayloadTypes  = 128
 	videoRingPackets = 512
 	audioRingPackets = 128
@@ -20,13 +21,15 @@ const (
 
 // mediaState is the media of one transport. Guarded by room.mu.
 type mediaState struct {
-	in, out *srtp.Context // nil until DTLS is done
+	in, out *srtp.Context // nil until DTLS is done, and after the end
+	ended   bool          // run has returned
 	dst     netip.AddrPort
 
 	lines     map[string]*inbound // own m-lines of the client, by mid
 	announced map[uint32]*inbound // SSRC → line, from the offer
 	repairs   map[uint32]uint32   // RTX SSRC → SSRC it repairs
 	streams   map[uint32]*stream  // by SSRC, as packets came
+	ssrcs     map[uint32]struct{} // that have SRTP state, at most maxSSRCs
 	codecs    [maxPayloadTypes]codecInfo
 	ext       extensionIDs
 
@@ -47,6 +50,7 @@ func (m *mediaState) init() {
 	m.announced = map[uint32]*inbound{}
 	m.repairs = map[uint32]uint32{}
 	m.streams = map[uint32]*stream{}
+	m.ssrcs = map[uint32]struct{}{}
 	m.senders = map[uint32]*sender{}
 	m.rtcpSSRC = newSSRC()
 	m.twcc = twcc.NewRecorder(m.rtcpSSRC)
@@ -100,6 +104,8 @@ type inbound struct {
 	muted             bool
 	rids              []string
 	pub               *publication
+	retired           []uint32 // SSRCs that a newer one has replaced
+	gone              bool     // a later offer has it no more
 }
 
 // stream is one incoming SSRC.
@@ -109,6 +115,10 @@ type stream struct {
 	layer  *layer
 	repair bool // RTX: restores packets of layer
 }
+
+// gone reports whether the SSRC has lost its place: the line is not offered any
+// more, or another SSRC is its layer now.
+func (s *stream) gone() bool { return s.line.gone || s.layer.gone }
 
 // extensionIDs are a transport's header extension ids; 0 is not negotiated.
 type extensionIDs struct {

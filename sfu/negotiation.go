@@ -4,54 +4,80 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/chatmed/chatmed/internal/consult"
 	"github.com/chatmed/chatmed/sfu/negotiate"
 )
 
-// apply takes an offer's m-lines into the transport: own lines become inbound,
-// recvonly pairs become slots. It returns what each line is answered with.
-func (t *transport) apply(o *negotiate.Offer, intents []Intent) (map[string]negotiate.Line, error) {
-	t.room.mu.Lock()
-	defer t.room.mu.Unlock()
-	m := &t.media
-	bySource := map[string]bool{}
+// plan is what an offer asks for, checked before anything is changed.
+type plan struct {
+	own   []ownLine
+	slots []*negotiate.Media // recvonly, audio and video
+}
+
+type ownLine struct {
+	md     *negotiate.Media
+	intent Intent
+}
+
+// planOffer sorts the m-lines. Own lines without an intent, without a grant or
+// of the wrong kind are left out, and so answered inactive.
+func planOffer(o *negotiate.Offer, intents []Intent, g consult.Grants) (plan, error) {
 	byMid := map[string]Intent{}
+	bySource := map[string]bool{}
 	for _, in := range intents {
-		if bySource[in.Source] {
-			return nil, fmt.Errorf("source %s twice", in.Source)
+		if _, twice := byMid[in.Mid]; twice || bySource[in.Source] {
+			return plan{}, fmt.Errorf("mid %q or source %q twice", in.Mid, in.Source)
 		}
-		bySource[in.Source] = true
-		byMid[in.Mid] = in
+		byMid[in.Mid], bySource[in.Source] = in, true
 	}
-	m.learnPayloadTypes(o)
-	lines := map[string]negotiate.Line{}
-	var slotLines []*negotiate.Media
+	var p plan
+	count := map[string]int{}
 	for i := range o.Media {
 		md := &o.Media[i]
-		if md.Rejected || (md.Kind != "audio" && md.Kind != "video") {
+		if !md.Forwardable() {
 			continue
 		}
 		switch md.Direction {
 		case negotiate.SendOnly, negotiate.SendRecv:
 			in, ok := byMid[md.Mid]
-			if !ok || !kindFits(in.Source, md.Kind) || !t.owner.grants.CanPublish(in.Source) {
-				continue // answered inactive
+			if ok && kindFits(in.Source, md.Kind) && g.CanPublish(in.Source) {
+				p.own = append(p.own, ownLine{md, in})
 			}
-			if err := m.publish(md, in); err != nil {
-				return nil, err
-			}
-			lines[md.Mid] = negotiate.Line{Receive: true}
 		case negotiate.RecvOnly:
-			if t.owner.grants.Subscribe {
-				slotLines = append(slotLines, md)
+			if count[md.Kind]++; count[md.Kind] > maxSlots {
+				return plan{}, fmt.Errorf("more than %d slots", maxSlots)
+			}
+			if g.Subscribe {
+				p.slots = append(p.slots, md)
 			}
 		case negotiate.Inactive:
-			delete(m.lines, md.Mid)
 		}
 	}
-	if err := m.pairSlots(t, slotLines); err != nil {
+	return p, nil
+}
+
+// apply takes an offer's m-lines into the transport: own lines become inbound,
+// recvonly pairs become slots; what the offer has no more goes. It returns what
+// each line is answered with. After an error nothing has changed.
+func (t *transport) apply(o *negotiate.Offer, intents []Intent) (map[string]negotiate.Line, error) {
+	want, err := planOffer(o, intents, t.owner.grants)
+	if err != nil {
 		return nil, err
+	}
+	t.room.mu.Lock()
+	defer t.room.mu.Unlock()
+	m := &t.media
+	m.learnPayloadTypes(o)
+	m.publish(want.own)
+	m.pairSlots(t, want.slots)
+	if t.owner.transport == t {
+		t.owner.syncPublicationsLocked()
+	}
+	lines := map[string]negotiate.Line{}
+	for _, l := range want.own {
+		lines[l.md.Mid] = negotiate.Line{Receive: true}
 	}
 	for _, s := range m.slots {
 		for _, snd := range []*sender{s.audio, s.video} {
@@ -62,9 +88,6 @@ func (t *transport) apply(o *negotiate.Offer, intents []Intent) (map[string]nego
 				}
 			}
 		}
-	}
-	if t.owner.transport == t {
-		t.owner.syncPublicationsLocked()
 	}
 	return lines, nil
 }
@@ -84,6 +107,9 @@ func kindFits(source, kind string) bool {
 func (m *mediaState) learnPayloadTypes(o *negotiate.Offer) {
 	for i := range o.Media {
 		md := &o.Media[i]
+		if !md.Forwardable() {
+			continue
+		}
 		for _, c := range md.Usable() {
 			m.codecs[c.PT] = codecInfo{codec: codecOf(c), apt: c.APT, known: true}
 		}
@@ -93,70 +119,94 @@ func (m *mediaState) learnPayloadTypes(o *negotiate.Offer) {
 	}
 }
 
-// publish notes that the client sends source on md.
-func (m *mediaState) publish(md *negotiate.Media, in Intent) error {
-	old := m.lines[md.Mid]
-	if old == nil && len(m.lines) >= 8 {
-		return fmt.Errorf("more than 8 own m-lines")
-	}
-	l := &inbound{mid: md.Mid, kind: md.Kind, source: in.Source, muted: in.Muted, rids: md.RIDs}
-	if old != nil && old.source == in.Source && len(old.rids) == len(l.rids) {
-		old.muted = in.Muted
-		l = old
-	}
-	m.lines[md.Mid] = l
-	if len(md.RIDs) > 0 {
-		return nil // simulcast is told apart by the rid of each packet
-	}
-	for _, ssrc := range md.SSRCs {
-		if primary, rtx := md.Repairs[ssrc]; rtx {
-			m.repairs[ssrc] = primary
-		} else {
-			m.announced[ssrc] = l
+// publish makes the client's own lines those of the offer. A line that carries
+// the same as before keeps its streams.
+func (m *mediaState) publish(own []ownLine) {
+	before := m.lines
+	m.lines = map[string]*inbound{}
+	m.announced = map[uint32]*inbound{}
+	m.repairs = map[uint32]uint32{}
+	for _, o := range own {
+		md, in := o.md, o.intent
+		l := before[md.Mid]
+		if l == nil || l.source != in.Source || !slices.Equal(l.rids, md.RIDs) {
+			l = &inbound{mid: md.Mid, kind: md.Kind, source: in.Source, rids: md.RIDs}
+		}
+		l.muted = in.Muted
+		m.lines[md.Mid] = l
+		if len(md.RIDs) > 0 {
+			continue // simulcast is told apart by the rid of each packet
+		}
+		for _, ssrc := range md.SSRCs {
+			if primary, rtx := md.Repairs[ssrc]; rtx {
+				m.repairs[ssrc] = primary
+			} else {
+				m.announced[ssrc] = l
+			}
 		}
 	}
-	return nil
+	for mid, l := range before {
+		if m.lines[mid] != l {
+			l.gone = true
+		}
+	}
+	m.forgetStreams()
+}
+
+// mute notes that a source was muted or unmuted.
+func (m *mediaState) mute(source string, muted bool) {
+	for _, l := range m.lines {
+		if l.source == source {
+			l.muted = muted
+		}
+	}
 }
 
 // pairSlots makes a slot of each audio and video m-line in turn: the n-th of
-// both kinds are one slot.
-func (m *mediaState) pairSlots(t *transport, lines []*negotiate.Media) error {
+// both kinds are one slot. Lines that are offered no more leave theirs.
+func (m *mediaState) pairSlots(t *transport, lines []*negotiate.Media) {
+	offered := map[string]*negotiate.Media{}
+	for _, md := range lines {
+		offered[md.Mid] = md
+	}
 	known := map[string]bool{}
-	var audio, video int
 	for _, s := range m.slots {
-		if s.audio != nil {
-			known[s.audio.mid] = true
-			audio++
-		}
-		if s.video != nil {
-			known[s.video.mid] = true
-			video++
+		for _, at := range []**sender{&s.audio, &s.video} {
+			snd := *at
+			if snd == nil {
+				continue
+			}
+			md := offered[snd.mid]
+			if md == nil || md.Kind != snd.kind {
+				snd.subscribeLocked(nil)
+				delete(m.senders, snd.ssrc)
+				delete(m.senders, snd.rtxSSRC)
+				*at = nil
+				continue
+			}
+			known[snd.mid] = true
+			snd.learn(md)
 		}
 	}
 	for _, md := range lines {
 		if known[md.Mid] {
 			continue
 		}
-		i := audio
-		if md.Kind == "video" {
-			i = video
-		}
-		if i >= maxSlots {
-			return fmt.Errorf("more than %d slots", maxSlots)
-		}
-		for len(m.slots) <= i {
-			m.slots = append(m.slots, &slot{owner: t.owner, streamID: fmt.Sprintf("slot%d", len(m.slots))})
-		}
-		snd := newSender(t, m.slots[i], md)
-		if md.Kind == "video" {
-			m.slots[i].video = snd
-			video++
-		} else {
-			m.slots[i].audio = snd
-			audio++
+		s, at := m.vacant(t, md.Kind)
+		*at = newSender(t, s, md)
+	}
+}
+
+// vacant is the first slot without a line of that kind.
+func (m *mediaState) vacant(t *transport, kind string) (*slot, **sender) {
+	for _, s := range m.slots {
+		if at := s.line(kind); *at == nil {
+			return s, at
 		}
 	}
-	return nil
+	s := &slot{owner: t.owner, streamID: fmt.Sprintf("slot%d", len(m.slots))}
+	m.slots = append(m.slots, s)
+	return s, s.line(kind)
 }
 
 // newSSRC is a random, non-zero synchronisation source.

@@ -2,6 +2,7 @@ package sfu
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,11 +41,13 @@ type Participant struct {
 	transport    *transport
 	next         *transport // a replacement that has not sent media yet
 	publications map[string]*publication
-	ready        bool // the client has applied the answer
+	ready        bool // the client has applied the last answer
+	nextReady    bool // and that of next
+	inCall       bool // Join has succeeded
 	closed       bool
 	slotsDirty   bool
 	states       []string
-	answered     []Slot
+	answered     []Slot // what the last answer said
 	lastReport   time.Time
 	lastFeedback time.Time
 	clock        forward.ClockMap
@@ -74,6 +77,9 @@ func (s *SFU) Join(ctx context.Context, req JoinRequest) (*Participant, Answer, 
 		p.Close()
 		return nil, Answer{}, err
 	}
+	r.mu.Lock()
+	p.inCall = true
+	r.mu.Unlock()
 	s.metrics.joins.Inc()
 	return p, ans, nil
 }
@@ -106,7 +112,10 @@ func (p *Participant) join(offer *negotiate.Offer, intents []Intent) (Answer, er
 
 // Offer answers a further offer of the client: more m-lines, an ICE restart,
 // or, with replace, a new PeerConnection that takes over from the old one at
-// its first packet.
+// its first packet. An offer with another certificate can only be a new
+// PeerConnection's, and one for a transport that has ended needs a new one.
+// Media flows to m-lines that are new after Ready. A refused offer changes
+// nothing.
 func (p *Participant) Offer(_ context.Context, sdp string, intents []Intent, replace bool) (Answer, error) {
 	offer, err := negotiate.Parse(sdp)
 	if err != nil {
@@ -116,25 +125,34 @@ func (p *Participant) Offer(_ context.Context, sdp string, intents []Intent, rep
 	defer p.op.Unlock()
 	p.room.mu.Lock()
 	t, closed := p.transport, p.closed
-	dead := t.media.in == nil && t.started && t.ctx.Err() != nil
+	if n := p.next; n != nil && offer.Fingerprint == n.fingerprint {
+		t = n // its PeerConnection is the client's current one already
+	}
+	ended := t.media.ended
 	p.room.mu.Unlock()
 	if closed {
 		return Answer{}, errGone
 	}
-	if replace || dead {
+	if replace || ended || offer.Fingerprint != t.fingerprint {
 		return p.replace(offer, intents)
-	}
-	if err := t.restartIfAsked(offer); err != nil {
-		return Answer{}, err
 	}
 	lines, err := t.apply(offer, intents)
 	if err != nil {
 		return Answer{}, badOffer(err)
 	}
+	if err := t.restartIfAsked(offer); err != nil {
+		return Answer{}, err
+	}
 	p.room.mu.Lock()
-	p.syncPublicationsLocked()
 	p.room.mapSlotsLocked()
-	slots := p.slotsLocked()
+	if t == p.transport {
+		p.ready = false
+	} else {
+		p.nextReady = false
+		t.media.mapSlots(p.transport.media.slots)
+	}
+	slots := describe(t.media.slots)
+	p.answered = slots
 	p.room.mu.Unlock()
 	p.room.wake()
 	return Answer{SDP: p.answer(t, offer, lines), Slots: slots}, nil
@@ -152,10 +170,8 @@ func (p *Participant) replace(offer *negotiate.Offer, intents []Intent) (Answer,
 	}
 	p.room.mu.Lock()
 	stale := p.next
-	p.next = t
-	if t.media.mapSlots(p.transport.media.slots) {
-		p.slotsDirty = true
-	}
+	p.next, p.nextReady = t, false
+	t.media.mapSlots(p.transport.media.slots)
 	slots := describe(t.media.slots)
 	p.room.mu.Unlock()
 	if stale != nil {
@@ -168,17 +184,24 @@ func (p *Participant) replace(offer *negotiate.Offer, intents []Intent) (Answer,
 	return Answer{SDP: p.answer(t, offer, lines), Slots: slots}, nil
 }
 
+// currentLocked reports whether t is the participant's transport. A replacement
+// becomes it with the first packet it receives.
+func (p *Participant) currentLocked(t *transport) bool {
+	if p.next == t && !p.closed {
+		p.takeOverLocked(t)
+	}
+	return p.transport == t && !p.closed
+}
+
 // takeOverLocked makes the replacement the participant's transport.
 func (p *Participant) takeOverLocked(t *transport) {
 	old := p.transport
 	p.transport, p.next = t, nil
-	for _, s := range old.media.slots {
-		s.releaseLocked()
-	}
+	old.media.release()
 	for _, pub := range p.publications {
 		pub.moved()
 	}
-	p.ready = true // its answer was applied, or it could not have sent
+	p.ready = true // its answer was applied, or it would not have sent
 	p.syncPublicationsLocked()
 	p.room.mapSlotsLocked()
 	p.states = append(p.states, "connected")
@@ -200,11 +223,17 @@ func (p *Participant) answer(t *transport, o *negotiate.Offer, lines map[string]
 	})
 }
 
-// Ready says that the client has applied the answer: what was held since the
-// last key frame may flow.
+// Ready says that the client has applied the last answer: what was held since
+// the last key frame may flow. A mapping that changed after the answer was
+// written is told again, for the first notice may have overtaken the answer.
 func (p *Participant) Ready() {
 	p.room.mu.Lock()
-	p.ready = true
+	if n := p.next; n != nil && !n.media.ended {
+		p.nextReady = true
+	} else {
+		p.ready = true
+		p.slotsDirty = p.slotsDirty || !slices.Equal(p.answered, p.slotsLocked())
+	}
 	p.room.mu.Unlock()
 	p.room.wake()
 }
@@ -213,11 +242,16 @@ func (p *Participant) Ready() {
 // gives up its slots.
 func (p *Participant) SetMuted(source string, muted bool) {
 	p.room.mu.Lock()
+	for _, t := range []*transport{p.transport, p.next} {
+		if t != nil {
+			t.media.mute(source, muted)
+		}
+	}
 	if pub := p.publications[source]; pub != nil && pub.muted != muted {
 		pub.muted = muted
 		p.room.mapSlotsLocked()
 		if !muted {
-			pub.requestKeyFrames()
+			pub.wantKeyFrames()
 		}
 	}
 	p.room.mu.Unlock()
@@ -242,6 +276,7 @@ func (p *Participant) Close() {
 		return
 	}
 	p.closed = true
+	inCall := p.inCall
 	ts := []*transport{p.transport, p.next}
 	p.room.mu.Unlock()
 	p.room.remove(p)
@@ -252,13 +287,8 @@ func (p *Participant) Close() {
 	}
 	p.closing.Wait()
 	p.room.end(false)
-	p.sfu.metrics.leaves.Inc()
-}
-
-// openLocked is called when SRTP of t is up.
-func (p *Participant) openLocked(t *transport) {
-	if t == p.transport {
-		p.room.requestKeyFramesForLocked(p)
+	if inCall {
+		p.sfu.metrics.leaves.Inc()
 	}
 }
 
@@ -283,14 +313,19 @@ func describe(slots []*slot) []Slot {
 
 // tickLocked repairs and reports for p's transport.
 func (p *Participant) tickLocked(now time.Time, out *udpmux.Batch) {
+	if n := p.next; n != nil && p.nextReady && n.media.in != nil {
+		p.takeOverLocked(n) // it has nothing to send, so no packet announces it
+	}
 	t := p.transport
 	if t.media.in == nil {
 		return
 	}
-	if p.ready {
-		for _, s := range t.media.slots {
+	for _, s := range t.media.slots {
+		if p.ready {
 			s.releaseHeldLocked(now, out)
 		}
+		s.audio.renewReportLocked(now, out)
+		s.video.renewReportLocked(now, out)
 	}
 	t.repairLocked(now, out)
 	if now.Sub(p.lastFeedback) >= feedbackEvery {

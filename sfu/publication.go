@@ -1,13 +1,13 @@
 package sfu
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pion/rtcp"
 
 	"github.com/chatmed/chatmed/sfu/buffer"
 	"github.com/chatmed/chatmed/sfu/forward"
-	"github.com/chatmed/chatmed/sfu/udpmux"
 )
 
 // publication is what a participant sends of one source. It is the only owner
@@ -22,6 +22,11 @@ type publication struct {
 	layers   []*layer // by simulcast rank, lowest first; one without simulcast
 	activity forward.Activity
 	subs     []*sender
+
+	// While a source that is not muted sends nothing, key frames are asked for
+	// rarely and only a few times.
+	quietAsks int
+	quietNext time.Time
 }
 
 // layer is one incoming encoding of a publication.
@@ -36,9 +41,10 @@ type layer struct {
 	keyAt    time.Time
 	keyTS    uint32
 	haveKey  bool
-	codec    codecID
+	gone     bool            // replaced, or the publication has ended
 	pairs    []rtcp.NackPair // scratch
 	firSeq   uint8
+	asks     int // key-frame requests since the last key frame
 }
 
 // syncPublicationsLocked makes the participant's publications those of its
@@ -53,13 +59,19 @@ func (p *Participant) syncPublicationsLocked() {
 			p.publications[l.source] = pub
 		}
 		if pub.line != l {
-			pub.line, pub.muted = l, l.muted
+			pub.moved()
+			pub.line = l
 		}
+		if pub.muted && !l.muted {
+			pub.wantKeyFrames()
+		}
+		pub.muted = l.muted
 		l.pub = pub
 	}
 	for source, pub := range p.publications {
 		if !keep[source] {
-			for _, s := range append([]*sender(nil), pub.subs...) {
+			pub.moved()
+			for _, s := range slices.Clone(pub.subs) {
 				s.subscribeLocked(nil)
 			}
 			delete(p.publications, source)
@@ -67,9 +79,14 @@ func (p *Participant) syncPublicationsLocked() {
 	}
 }
 
-// moved forgets the streams of a transport that was replaced. Subscribers stay
-// and go on with the next key frame.
+// moved forgets the streams of a line or a transport that was replaced.
+// Subscribers stay and go on with the next key frame.
 func (pub *publication) moved() {
+	for _, l := range pub.layers {
+		if l != nil {
+			l.gone = true
+		}
+	}
 	pub.layers = nil
 	pub.activity = forward.Activity{}
 	for _, s := range pub.subs {
@@ -77,13 +94,23 @@ func (pub *publication) moved() {
 	}
 }
 
-// layerFor returns the layer of a new stream, of rank index.
+// layerFor returns the layer of a new stream, of rank index. One of another
+// SSRC gives way: the source has started anew, and subscribers need a key frame.
 func (pub *publication) layerFor(ssrc uint32, index int) *layer {
 	for len(pub.layers) <= index {
 		pub.layers = append(pub.layers, nil)
 	}
-	if l := pub.layers[index]; l != nil && l.ssrc == ssrc {
-		return l
+	if old := pub.layers[index]; old != nil {
+		if old.ssrc == ssrc {
+			return old
+		}
+		old.gone = true
+		pub.line.retire(old.ssrc)
+		for _, s := range pub.subs {
+			if s.selector.Current() == index {
+				s.selector.Restart()
+			}
+		}
 	}
 	cfg := buffer.Config{Packets: videoRingPackets}
 	if pub.kind == "audio" {
@@ -95,6 +122,26 @@ func (pub *publication) layerFor(ssrc uint32, index int) *layer {
 	return l
 }
 
+// retire remembers an SSRC that was replaced, so that its stragglers do not
+// take the layer back.
+func (l *inbound) retire(ssrc uint32) {
+	const most = 16
+	if len(l.retired) == most {
+		l.retired = l.retired[1:]
+	}
+	l.retired = append(l.retired, ssrc)
+}
+
+// known is the set of layers there has been a packet of.
+func (pub *publication) known() (all forward.Layers) {
+	for i, l := range pub.layers {
+		if l != nil {
+			all |= 1 << i
+		}
+	}
+	return all
+}
+
 // noteKeyFrame remembers where the newest key frame begins. Further packets of
 // the same frame (equal timestamp, as after an H.264 SPS) change nothing.
 func (l *layer) noteKeyFrame(pkt *packet, now time.Time) {
@@ -102,40 +149,4 @@ func (l *layer) noteKeyFrame(pkt *packet, now time.Time) {
 		return
 	}
 	l.keyStart, l.keyTS, l.keyAt, l.haveKey = pkt.ExtSeq, pkt.Timestamp, now, true
-}
-
-// requestKeyFrames makes every subscriber ask again, at the next tick.
-func (pub *publication) requestKeyFrames() {
-	for _, s := range pub.subs {
-		s.selector.Restart()
-	}
-}
-
-// requestKeyFramesForLocked asks everyone whose video p shows for a key frame
-// now, so that it is there when p's answer is applied.
-func (r *Room) requestKeyFramesForLocked(p *Participant) {
-	for _, s := range p.transport.media.slots {
-		if s.video != nil && s.video.pub != nil {
-			s.video.wantKey = true
-		}
-	}
-	r.wake()
-}
-
-// askKeyFrameLocked sends a request to the publisher when one is due.
-func (l *layer) askKeyFrameLocked(now time.Time, out *udpmux.Batch) {
-	t := l.pub.owner.transport
-	switch l.throttle.Want(now) {
-	case forward.RequestPLI:
-		t.writeRTCPLocked(out, &rtcp.PictureLossIndication{SenderSSRC: t.media.rtcpSSRC, MediaSSRC: l.ssrc})
-	case forward.RequestFIR:
-		l.firSeq++
-		t.writeRTCPLocked(out, &rtcp.FullIntraRequest{
-			SenderSSRC: t.media.rtcpSSRC,
-			FIR:        []rtcp.FIREntry{{SSRC: l.ssrc, SequenceNumber: l.firSeq}},
-		})
-	case forward.RequestNothing:
-		return
-	}
-	t.sfu.metrics.keyFrameRequests.Inc()
 }

@@ -2,6 +2,7 @@ package sfu
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -15,7 +16,6 @@ import (
 type packet struct {
 	forward.Packet
 	codec   codecID
-	pt      uint8
 	payload []byte
 	// header extensions passed on, nil when absent
 	orientation, audioLevel []byte
@@ -29,30 +29,36 @@ func (t *transport) receiveRTPLocked(p []byte, now time.Time, out *udpmux.Batch)
 		t.sfu.metrics.drop(dropNoKeys)
 		return
 	}
+	ssrc := binary.BigEndian.Uint32(p[8:])
+	s := m.streams[ssrc]
+	if s == nil && !m.mayDecrypt(ssrc) {
+		t.sfu.metrics.drop(dropUnknownStream)
+		return
+	}
 	plain, err := m.in.DecryptRTP(p[:0], p, &m.header)
 	if err != nil {
 		t.sfu.metrics.drop(dropDecrypt)
 		return
 	}
-	if t.owner.next == t {
-		t.owner.takeOverLocked(t)
+	if !t.owner.currentLocked(t) {
+		t.sfu.metrics.drop(dropUnknownStream)
+		return
 	}
 	if m.ext.twcc != 0 {
 		if x := extension(&m.header, m.ext.twcc); len(x) >= 2 {
 			m.twcc.Record(m.header.SSRC, binary.BigEndian.Uint16(x), now.UnixMicro())
 		}
 	}
-	s := m.streams[m.header.SSRC]
+	if s != nil && s.gone() {
+		delete(m.streams, ssrc)
+		s = nil
+	}
 	if s == nil {
+		m.ssrcs[ssrc] = struct{}{}
 		if s = t.newStreamLocked(); s == nil {
 			t.sfu.metrics.drop(dropUnknownStream)
 			return
 		}
-	}
-	if s.layer == nil || s.line.pub == nil || s.layer.pub != s.line.pub || s.line.pub.owner.transport != t {
-		delete(m.streams, m.header.SSRC)
-		t.sfu.metrics.drop(dropUnknownStream)
-		return
 	}
 	t.sfu.metrics.packetsIn.Inc()
 	if s.repair {
@@ -97,19 +103,17 @@ func (t *transport) forwardLocked(l *layer, plain []byte, now time.Time, out *ud
 	}
 	var pkt packet
 	if !t.describeLocked(&pkt, plain) {
-		t.sfu.metrics.drop(dropPayload)
-		return
+		t.sfu.metrics.drop(dropPayload) // subscribers leave it out like padding
 	}
 	pkt.ExtSeq = res.ExtSeq
-	if pkt.codec != l.codec {
-		l.codec = pkt.codec
-	}
 	if pkt.Info.KeyFrame && l.pub.kind == "video" {
 		l.throttle.Arrived()
+		l.asks, l.throttle.Interval = 0, askInterval
 		l.ring.KeyFrame(res.ExtSeq)
 		l.noteKeyFrame(&pkt, now)
 	}
 	live := l.pub.activity.Seen(l.index, now)
+	l.pub.quietAsks = 0
 	for _, s := range l.pub.subs {
 		s.takeLocked(l, live, &pkt, now, out)
 	}
@@ -119,24 +123,25 @@ func (t *transport) forwardLocked(l *layer, plain []byte, now time.Time, out *ud
 }
 
 // describeLocked reads what forwarding needs from a plain packet whose header
-// is in t.media.header.
+// is in t.media.header. It reports false for a payload nobody can use; such a
+// packet has Size 0, as padding has.
 func (t *transport) describeLocked(pkt *packet, plain []byte) bool {
 	m := &t.media
 	info := m.codecs[m.header.PayloadType]
 	head := headerSize(plain)
 	end := len(plain) - paddingSize(plain)
+	pkt.Timestamp, pkt.Marker = m.header.Timestamp, m.header.Marker
 	if !info.known || info.codec.rtx || head == 0 || end < head {
 		return false
 	}
-	pkt.codec, pkt.pt = info.codec, m.header.PayloadType
-	pkt.payload = plain[head:end]
-	pkt.Timestamp, pkt.Marker, pkt.Size = m.header.Timestamp, m.header.Marker, end-head
-	if pkt.Size > 0 {
-		var ok bool
-		if pkt.Info, ok = forward.Inspect(info.codec.codec, pkt.payload); !ok {
-			return false
-		}
+	if end == head {
+		return true
 	}
+	var ok bool
+	if pkt.Info, ok = forward.Inspect(info.codec.codec, plain[head:end]); !ok {
+		return false
+	}
+	pkt.codec, pkt.payload, pkt.Size = info.codec, plain[head:end], end-head
 	pkt.orientation = extension(&m.header, m.ext.orientation)
 	pkt.audioLevel = extension(&m.header, m.ext.audioLevel)
 	return true
@@ -158,7 +163,7 @@ func (t *transport) newStreamLocked() *stream {
 	line := m.announced[h.SSRC]
 	primary, isRepair := m.repairs[h.SSRC]
 	if isRepair {
-		if s := m.streams[primary]; s != nil {
+		if s := m.streams[primary]; s != nil && !s.gone() {
 			return m.keep(&stream{ssrc: h.SSRC, line: s.line, layer: s.layer, repair: true})
 		}
 		return nil
@@ -166,7 +171,7 @@ func (t *transport) newStreamLocked() *stream {
 	if line == nil {
 		line = m.lines[string(extension(h, m.ext.mid))]
 	}
-	if line == nil || line.pub == nil {
+	if line == nil || line.pub == nil || slices.Contains(line.retired, h.SSRC) {
 		return nil
 	}
 	if rtx {
@@ -203,11 +208,17 @@ func (m *mediaState) keep(s *stream) *stream {
 // forgetStreams drops SSRCs that no layer uses any more.
 func (m *mediaState) forgetStreams() {
 	for ssrc, s := range m.streams {
-		l := s.layer
-		if l == nil || l.index >= len(l.pub.layers) || l.pub.layers[l.index] != l {
+		if s.gone() {
 			delete(m.streams, ssrc)
 		}
 	}
+}
+
+// mayDecrypt bounds the SRTP state that a client can make us keep by sending
+// under ever new SSRCs.
+func (m *mediaState) mayDecrypt(ssrc uint32) bool {
+	_, known := m.ssrcs[ssrc]
+	return known || len(m.ssrcs) < maxSSRCs
 }
 
 // nackLocked asks the publisher for what is missing (RFC 4585 section 6.2.1).
@@ -228,10 +239,7 @@ func (t *transport) repairLocked(now time.Time, out *udpmux.Batch) {
 		if l.pub == nil || l.kind != "video" {
 			continue
 		}
-		live := l.pub.activity.Live(now)
-		for _, s := range l.pub.subs {
-			s.wantLocked(live, now, out)
-		}
+		l.pub.askKeyFramesLocked(now, out)
 		for _, y := range l.pub.layers {
 			if y != nil && y.ring.Missing() > 0 {
 				y.nackLocked(t, now, out)

@@ -51,12 +51,18 @@ func (s *SFU) room(id string) (*Room, error) {
 		kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	s.rooms[id] = r
-	go r.work()
+	s.workers.Go(r.work)
 	return r, nil
 }
 
-// add inserts p, replacing one of the same id, which the caller closes.
+// add inserts p, replacing one of the same id, which the caller closes. Lock
+// order: SFU.mu, Room.mu.
 func (r *Room) add(p *Participant) (old *Participant, err error) {
+	r.sfu.mu.Lock()
+	defer r.sfu.mu.Unlock()
+	if r.sfu.closed {
+		return nil, errClosing
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old = r.participants[p.id]
@@ -67,14 +73,19 @@ func (r *Room) add(p *Participant) (old *Participant, err error) {
 	p.order = r.joined
 	r.participants[p.id] = p
 	r.mapSlotsLocked()
-	p.answered = p.slotsLocked()
+	p.answered, p.slotsDirty = p.slotsLocked(), false
 	r.wake()
 	return old, nil
 }
 
-// remove takes p out and everyone's slots off it.
+// remove takes p out, everyone's slots off it, and its own off everyone.
 func (r *Room) remove(p *Participant) {
 	r.mu.Lock()
+	for _, t := range []*transport{p.transport, p.next} {
+		if t != nil {
+			t.media.release()
+		}
+	}
 	if r.participants[p.id] == p {
 		delete(r.participants, p.id)
 	}
@@ -98,6 +109,7 @@ func (r *Room) end(joined bool) {
 	if last {
 		r.closed = true
 		delete(r.sfu.rooms, r.id)
+		r.sfu.idleLocked()
 	}
 	r.mu.Unlock()
 	r.sfu.mu.Unlock()
@@ -189,7 +201,9 @@ func (r *Room) tell() {
 func (r *Room) transportUp(t *transport, in, out *srtp.Context) {
 	r.mu.Lock()
 	t.media.in, t.media.out = in, out
-	t.owner.openLocked(t)
+	if t == t.owner.transport {
+		t.owner.renewKeyFramesLocked()
+	}
 	r.mu.Unlock()
 	r.mediaState(t, "connected")
 }
@@ -210,10 +224,11 @@ func (r *Room) mediaState(t *transport, state string) {
 	r.wake()
 }
 
-// transportClosed notes that t has ended by itself or by close.
+// transportClosed notes that t has ended by itself or by close. Nothing flows
+// through it any more, and nothing is asked of anybody for its sake.
 func (r *Room) transportClosed(t *transport) {
 	r.mu.Lock()
-	t.media.in, t.media.out = nil, nil
+	t.media.in, t.media.out, t.media.ended = nil, nil, true
 	p := t.owner
 	if p.transport == t && !p.closed {
 		p.states = append(p.states, "failed")

@@ -1,6 +1,7 @@
 package sfu
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -15,12 +16,22 @@ func (t *transport) receiveRTCPLocked(p []byte, now time.Time, out *udpmux.Batch
 	if m.in == nil {
 		return
 	}
+	ssrc := binary.BigEndian.Uint32(p[4:])
+	if m.streams[ssrc] == nil && !m.mayDecrypt(ssrc) {
+		return
+	}
 	plain, err := m.in.DecryptRTCP(m.scratch[:0], p, nil)
 	if err != nil {
 		t.sfu.metrics.drop(dropDecrypt)
 		return
 	}
 	m.scratch = plain
+	if m.streams[ssrc] == nil {
+		m.ssrcs[ssrc] = struct{}{}
+	}
+	if !t.owner.currentLocked(t) {
+		return
+	}
 	packets, err := rtcp.Unmarshal(plain)
 	if err != nil {
 		return
@@ -53,7 +64,7 @@ func (t *transport) receiveRTCPLocked(p []byte, now time.Time, out *udpmux.Batch
 // senderReportLocked takes the publisher's clock (RFC 3550 section 6.4.1).
 func (t *transport) senderReportLocked(sr *rtcp.SenderReport, now time.Time) {
 	s := t.media.streams[sr.SSRC]
-	if s == nil || s.repair || s.layer == nil {
+	if s == nil || s.repair || s.gone() {
 		return
 	}
 	s.layer.ring.SenderReport(sr.NTPTime, sr.RTPTime, now)
@@ -106,7 +117,7 @@ func (t *transport) reportLocked(now time.Time, out *udpmux.Batch) {
 	m := &t.media
 	var blocks []rtcp.ReceptionReport
 	for ssrc, s := range m.streams {
-		if s.repair || s.layer == nil {
+		if s.repair || s.gone() {
 			continue
 		}
 		if rep, ok := s.layer.ring.Report(ssrc, now); ok && len(blocks) < 31 {

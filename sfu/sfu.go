@@ -38,9 +38,9 @@ import (
 )
 
 const (
-	disconnectedTimeout = 5 * time.Second
-	failedTimeout       = 25 * time.Second
-	keepaliveInterval   = 2 * time.Second
+	disconnectedAfter = 5 * time.Second
+	failedAfter       = 25 * time.Second
+	keepaliveInterval = 2 * time.Second
 
 	maxParticipants = 200
 	maxSlots        = 48
@@ -54,6 +54,10 @@ type Config struct {
 	// interfaces (with loopback only when there is nothing else, or AllowLoopback).
 	Advertise     []netip.Addr
 	AllowLoopback bool
+	// DisconnectedAfter is the silence after which a client counts as
+	// disconnected, 5 s if zero; FailedAfter the further silence after which its
+	// transport ends, 25 s if zero.
+	DisconnectedAfter, FailedAfter time.Duration
 	// Now is the clock; nil is time.Now.
 	Now consult.Clock
 }
@@ -71,10 +75,12 @@ type SFU struct {
 	fingerprint string
 	candidates  []netip.AddrPort
 	sources     atomic.Uint32
+	workers     sync.WaitGroup // of the rooms
 
 	mu     sync.Mutex
 	rooms  map[string]*Room
 	closed bool
+	idle   chan struct{} // closed once the SFU is closed and the last room gone
 }
 
 // New opens the media port. It fails when the port is taken or when there is
@@ -83,12 +89,18 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*SFU, error) 
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.DisconnectedAfter <= 0 {
+		cfg.DisconnectedAfter = disconnectedAfter
+	}
+	if cfg.FailedAfter <= 0 {
+		cfg.FailedAfter = failedAfter
+	}
 	raw, err := udpmux.Listen(udpmux.Config{Addr: cfg.Addr}, log, reg)
 	if err != nil {
 		return nil, err
 	}
 	s := &SFU{
-		cfg: cfg, now: cfg.Now, log: log, rooms: map[string]*Room{},
+		cfg: cfg, now: cfg.Now, log: log, rooms: map[string]*Room{}, idle: make(chan struct{}),
 		pionLog: pionLogger(log),
 	}
 	s.metrics = newMetrics(reg, s)
@@ -110,10 +122,14 @@ func (s *SFU) Candidates() []netip.AddrPort { return append([]netip.AddrPort(nil
 // number twice.
 func (s *SFU) nextSource() forward.SourceID { return forward.SourceID(s.sources.Add(1)) }
 
-// Close ends every room and closes the port.
+// Close ends every room and closes the port. Joins under way are refused. When
+// ctx ends first the port is closed all the same, and the rooms end behind it.
 func (s *SFU) Close(ctx context.Context) error {
 	s.mu.Lock()
-	s.closed = true
+	if !s.closed {
+		s.closed = true
+		s.idleLocked()
+	}
 	var all []*Participant
 	for _, r := range s.rooms {
 		all = append(all, r.list()...)
@@ -122,16 +138,28 @@ func (s *SFU) Close(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		var closing sync.WaitGroup
 		for _, p := range all {
-			p.Close()
+			closing.Go(p.Close)
 		}
+		closing.Wait()
+		<-s.idle
+		s.workers.Wait()
 	}()
+	var late error
 	select {
 	case <-done:
 	case <-ctx.Done():
-		return errors.Join(ctx.Err(), s.mux.Close(), s.conn.Close())
+		late = ctx.Err()
 	}
-	return errors.Join(s.mux.Close(), s.conn.Close())
+	return errors.Join(late, s.mux.Close(), s.conn.Close())
+}
+
+// idleLocked notes that the last room of a closed SFU may have gone.
+func (s *SFU) idleLocked() {
+	if s.closed && len(s.rooms) == 0 {
+		close(s.idle)
+	}
 }
 
 // advertised are the host candidates of every answer.

@@ -115,6 +115,7 @@ func TestMoreSlotsByANewOffer(t *testing.T) {
 	ans, err := a.part.Offer(t.Context(), sdp, intents, false)
 	a.must(err)
 	a.apply(ans)
+	a.part.Ready()
 	a.seesAndHears("carl")
 	a.seesAndHears("bert")
 }

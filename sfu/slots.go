@@ -63,6 +63,10 @@ func assign(slots []*slot, offers []offerOf) (changed bool) {
 			continue
 		}
 		kept := false
+		if !s.usable() {
+			s.from, s.source, changed = nil, "", true
+			continue
+		}
 		for i, o := range missing {
 			if o.from == s.from && o.source == s.source {
 				missing = append(missing[:i], missing[i+1:]...)
@@ -86,7 +90,7 @@ func assign(slots []*slot, offers []offerOf) (changed bool) {
 
 func freeSlot(slots []*slot, o offerOf) *slot {
 	for _, s := range slots {
-		if s.from == nil {
+		if s.from == nil && s.usable() {
 			return s
 		}
 	}
@@ -101,14 +105,31 @@ func freeSlot(slots []*slot, o offerOf) *slot {
 	return nil
 }
 
+// line is the slot's sender of a kind, audio or video.
+func (s *slot) line(kind string) **sender {
+	if kind == "video" {
+		return &s.video
+	}
+	return &s.audio
+}
+
+// usable reports whether the client still has an m-line for the slot.
+func (s *slot) usable() bool { return s.audio != nil || s.video != nil }
+
 // mapSlots copies a mapping by index, for a transport that takes over.
-func (m *mediaState) mapSlots(from []*slot) (changed bool) {
+func (m *mediaState) mapSlots(from []*slot) {
 	for i, s := range m.slots {
-		if i < len(from) && s.from != from[i].from {
-			s.from, s.source, changed = from[i].from, from[i].source, true
+		if i < len(from) && s.usable() {
+			s.from, s.source = from[i].from, from[i].source
 		}
 	}
-	return changed
+}
+
+// release ends all subscriptions of the client.
+func (m *mediaState) release() {
+	for _, s := range m.slots {
+		s.releaseLocked()
+	}
 }
 
 // connectLocked points the slot's senders at the publications it shows.

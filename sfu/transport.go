@@ -24,7 +24,8 @@ import (
 const (
 	connectTimeout   = 30 * time.Second
 	handshakeTimeout = 15 * time.Second
-	maxDatagram      = 1500
+	// minMedia is the shortest datagram that is looked at: an RTP header.
+	minMedia = 12
 )
 
 // transport is one ICE, DTLS and SRTP association with a client, composed of
@@ -45,13 +46,14 @@ type transport struct {
 	ctx     context.Context // ends with close
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when run has returned
-	started bool          // run was started; set before anyone else knows t
+	started bool          // run was started; guarded by Participant.op
 	conn    *ice.Conn     // set by start
 
 	state atomic.Value // string, for the statistics
 
 	addrMu sync.Mutex
 	remote netip.AddrPort // the route in the mux; zero when none
+	gone   bool           // no route is wanted any more
 
 	// media is guarded by room.mu.
 	media mediaState
@@ -66,9 +68,9 @@ func (s *SFU) newTransport(p *Participant) (*transport, error) {
 		ice.WithMulticastDNSMode(ice.MulticastDNSModeDisabled),
 		ice.WithDisableActiveTCP(),
 		ice.WithLoggerFactory(s.pionLog),
-		ice.WithDisconnectedTimeout(disconnectedTimeout),
-		ice.WithFailedTimeout(failedTimeout),
-		ice.WithKeepaliveInterval(keepaliveInterval),
+		ice.WithDisconnectedTimeout(s.cfg.DisconnectedAfter),
+		ice.WithFailedTimeout(s.cfg.FailedAfter),
+		ice.WithKeepaliveInterval(min(keepaliveInterval, s.cfg.DisconnectedAfter/2)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("ice agent: %w", err)
@@ -212,6 +214,10 @@ func (t *transport) selected(remote ice.Candidate) {
 	}
 	addr := unmap(netip.AddrPortFrom(ip, uint16(remote.Port())))
 	t.addrMu.Lock()
+	if t.gone { // the notice was under way when run ended
+		t.addrMu.Unlock()
+		return
+	}
 	old := t.remote
 	t.remote = addr
 	t.sfu.conn.setRoute(addr, t)
@@ -225,6 +231,7 @@ func (t *transport) selected(remote ice.Candidate) {
 func (t *transport) forgetRoute() {
 	t.addrMu.Lock()
 	defer t.addrMu.Unlock()
+	t.gone = true
 	if t.remote.IsValid() {
 		t.sfu.conn.dropRoute(t.remote, t)
 		t.remote = netip.AddrPort{}
@@ -260,6 +267,9 @@ func (t *transport) close() {
 
 // receive takes one RTP or RTCP datagram, on whichever goroutine read it.
 func (t *transport) receive(p []byte, now time.Time, out *udpmux.Batch) {
+	if len(p) < minMedia {
+		return
+	}
 	t.room.mu.Lock()
 	defer t.room.mu.Unlock()
 	if isRTCP(p) {

@@ -61,6 +61,12 @@ func supported(kind string, c Codec) bool {
 	return false
 }
 
+// Forwardable reports whether the server can carry m: audio or video, not
+// rejected, with at least one codec it forwards.
+func (m *Media) Forwardable() bool {
+	return !m.Rejected && (m.Kind == "audio" || m.Kind == "video") && len(m.Usable()) > 0
+}
+
 // Usable returns the codecs of m the server forwards, in the offer's order; an
 // rtx only where what it repairs is there too.
 func (m *Media) Usable() []Codec {
@@ -97,7 +103,7 @@ func (o *Offer) Answer(p Params) string {
 	line("t=0 0")
 	var mids []string
 	for i := range o.Media {
-		if o.accepted(i, p) {
+		if o.Media[i].Forwardable() {
 			mids = append(mids, o.Media[i].Mid)
 		}
 	}
@@ -112,14 +118,9 @@ func (o *Offer) Answer(p Params) string {
 	return b.String()
 }
 
-func (o *Offer) accepted(i int, p Params) bool {
-	m := &o.Media[i]
-	return !m.Rejected && (m.Kind == "audio" || m.Kind == "video") && len(m.Usable()) > 0
-}
-
 func (o *Offer) writeMedia(line func(string, ...any), i int, p Params) {
 	m := &o.Media[i]
-	if !o.accepted(i, p) {
+	if !m.Forwardable() {
 		proto, fmts := "UDP/TLS/RTP/SAVPF", "0"
 		if m.Kind == "application" {
 			proto, fmts = "UDP/DTLS/SCTP", "webrtc-datachannel"

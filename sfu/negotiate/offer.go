@@ -292,8 +292,8 @@ func (p *mediaParser) extmap(val string) error {
 		return nil
 	}
 	num, _, _ := strings.Cut(f[0], "/")
-	id, err := strconv.ParseUint(num, 10, 8)
-	if err != nil || id == 0 || id == 15 {
+	id, _ := strconv.ParseUint(num, 10, 8) // 0 when it is no number
+	if id == 0 || id == 15 {
 		return nil // RFC 8285: 0 is padding, 15 is reserved
 	}
 	if len(p.m.Extensions) >= maxExt {
