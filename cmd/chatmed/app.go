@@ -142,7 +142,7 @@ func (a *app) openHTTP() (err error) {
 		Consultations: a.consultations, WaitingRoom: a.waitingRoom, Participations: a.store,
 		Keys: a.keys, Tokens: a.tokens, Links: a.links,
 		Checks: []api.Check{{Name: "database", Ping: a.store.Ping}, {Name: "redis", Ping: a.redis.Ping}},
-		Signal: a.signal, Web: web.Handler(web.Config{}),
+		Signal: a.signal, Web: web.Handler(web.Config{FrameAncestors: a.frameAncestors}),
 		Now: a.now, Log: a.log, Registry: a.registry,
 	})
 	return err

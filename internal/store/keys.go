@@ -167,3 +167,11 @@ func (s *Store) TouchKeys(ctx context.Context, used map[string]time.Time) error 
 		return nil
 	})
 }
+
+// KeyOfSession returns the key that created a consultation, revoked ones too.
+// System: the page of a room is asked for by id alone, before any token is
+// seen, and needs to know who may embed it.
+func (s *Store) KeyOfSession(ctx context.Context, sessionID string) (*consult.APIKey, error) {
+	return s.key(ctx, `SELECT `+keyColumns+keysAndUsers+`WHERE EXISTS (SELECT 1 FROM consultations c
+		WHERE c.id = $1 AND c.key_id = k.id AND c.account_id = k.account_id AND c.mode = k.mode)`, sessionID)
+}

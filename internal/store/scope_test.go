@@ -22,7 +22,7 @@ type world struct {
 // notScoped are the methods that are not bound to a scope, as their comments say.
 func notScoped() []string {
 	return []string{
-		"Ping", "Close", "Scopes", "PendingEvents",
+		"Ping", "Close", "Scopes", "PendingEvents", "KeyOfSession",
 		"AccountByName", "CreateKey", "KeyByHash", "Keys", "RevokeKey", "TouchKeys",
 	}
 }
