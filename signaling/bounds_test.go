@@ -47,9 +47,9 @@ func TestOrigin(t *testing.T) {
 		if err != nil && resp.StatusCode != http.StatusForbidden {
 			t.Errorf("%q: %d", origin, resp.StatusCode)
 		}
-		resp.Body.Close()
+		must(t, resp.Body.Close())
 		if conn != nil {
-			conn.Close()
+			must(t, conn.Close())
 		}
 	}
 }
@@ -160,8 +160,8 @@ func TestSlowReader(t *testing.T) {
 	}}
 	slow, resp, err := dialer.Dial(wsURL(w.http), nil)
 	must(t, err)
-	resp.Body.Close()
-	defer slow.Close()
+	must(t, resp.Body.Close())
+	defer func() { must(t, slow.Close()) }()
 	must(t, slow.WriteJSON(joinMessage(c, token, "slow")))
 	doctor.await("participants", participantsAre("doctor connected", "patient connected", "observer connected"))
 	big := strings.Repeat("ä", consult.MaxChatLength)
@@ -206,7 +206,7 @@ func TestShutdown(t *testing.T) {
 		cl.closed(1001)
 	}
 	if _, resp, err := websocket.DefaultDialer.Dial(url, nil); err == nil {
-		resp.Body.Close()
+		must(t, resp.Body.Close())
 		t.Fatal("connected to a stopped server")
 	}
 }

@@ -37,7 +37,7 @@ func (w *world) dial(prepare ...func(*websocket.Conn)) *client {
 	w.t.Helper()
 	conn, resp, err := websocket.DefaultDialer.Dial(wsURL(w.http), http.Header{"Origin": {ourOrigin}})
 	must(w.t, err)
-	resp.Body.Close()
+	must(w.t, resp.Body.Close())
 	for _, f := range prepare {
 		f(conn)
 	}
@@ -48,7 +48,7 @@ func (w *world) dial(prepare ...func(*websocket.Conn)) *client {
 		c.readAll()
 	}()
 	w.t.Cleanup(func() {
-		conn.Close()
+		_ = conn.Close() // again, unless the test has dropped it
 		<-done
 	})
 	return c
@@ -74,6 +74,12 @@ func (c *client) readAll() {
 		}
 		c.in <- m
 	}
+}
+
+// drop cuts the connection without a word.
+func (c *client) drop() {
+	c.t.Helper()
+	must(c.t, c.conn.Close())
 }
 
 // send writes a message and returns its id.

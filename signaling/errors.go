@@ -23,7 +23,7 @@ type errorMessage struct {
 func (errorMessage) kind() string { return "error" }
 
 // refuse answers with an error and goes on.
-func (s *session) refuse(id string, err error) { s.sendError(id, err, false) }
+func (s *session) refuse(id string, err error) { _ = s.sendError(id, err, false) }
 
 // fatal answers with an error and closes.
 func (s *session) fatal(id string, err error) {

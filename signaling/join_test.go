@@ -146,7 +146,7 @@ func TestTakeOver(t *testing.T) {
 		patient = again
 	})
 	t.Run("a dropped one is taken over at once", func(t *testing.T) {
-		patient.conn.Close()
+		patient.drop()
 		doctor.await("participants", participantsAre("doctor connected", "patient away"))
 		laptop := w.dial()
 		laptop.request(joinMessage(c, token, "laptop"), "joined")

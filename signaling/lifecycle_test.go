@@ -15,7 +15,7 @@ func resumeOf(c *client) obj {
 func TestResume(t *testing.T) {
 	w := newWorld(t)
 	c, doctor, patient := w.call()
-	patient.conn.Close()
+	patient.drop()
 	doctor.await("participants", participantsAre("doctor connected", "patient away"))
 	again := w.dial()
 	wrong := resumeOf(patient)
@@ -35,7 +35,7 @@ func TestResume(t *testing.T) {
 	again.closed(4001)
 	third.request(obj{"type": "chat", "text": "here"}, "ack")
 
-	third.conn.Close()
+	third.drop()
 	w.clock.armed(t, w.cfg.ResumeGrace, 1)
 	w.clock.advance(w.cfg.ResumeGrace)
 	doctor.await("participants", participantsAre("doctor connected"))
@@ -56,14 +56,14 @@ func TestResumeBeforeReady(t *testing.T) {
 	c := w.create("pat_1", nil)
 	doctor := w.dial()
 	doctor.request(joinMessage(c, w.token(c, consult.Doctor, "doc_1"), "d1"), "joined")
-	doctor.conn.Close()
+	doctor.drop()
 	w.clock.armed(t, w.cfg.ResumeGrace, 1)
 	again := w.dial()
 	if m := again.request(resumeOf(doctor), "resumed"); m["answer"] != "answer to offer of d1" || m["queue"] == nil {
 		t.Fatalf("resumed: %v", m)
 	}
 	again.send(obj{"type": "ready"})
-	again.conn.Close()
+	again.drop()
 	w.clock.armed(t, w.cfg.ResumeGrace, 1)
 	third := w.dial()
 	if m := third.request(resumeOf(doctor), "resumed"); m["answer"] != nil {

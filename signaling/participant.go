@@ -9,8 +9,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/gorilla/websocket"
-
 	"github.com/chatmed/chatmed/internal/consult"
 	"github.com/chatmed/chatmed/sfu"
 )
@@ -184,6 +182,3 @@ func (r *room) eject(p *participant, err error) {
 	}
 	r.remove(p)
 }
-
-// part closes a connection whose participant has been removed at their own wish.
-func part(s *session) { s.close(websocket.CloseNormalClosure, "left") }

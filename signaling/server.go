@@ -108,11 +108,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	sess := newSession(s, conn)
 	if !s.track(sess) {
-		conn.Close()
+		_ = conn.Close()
 		return
 	}
 	defer s.untrack(sess)
-	sess.serve()
+	sess.serve() //nolint:contextcheck // rooms work under the server's own context, until Shutdown
 }
 
 func (s *Server) isDraining() bool {
@@ -144,7 +144,7 @@ func (s *Server) untrack(sess *session) {
 // Run picks up after a restart, then keeps the rooms true to the store until
 // ctx ends. It does not stop the rooms; Shutdown does.
 func (s *Server) Run(ctx context.Context) {
-	defer s.deps.Bus.OnReconnect(func() {
+	defer s.deps.Bus.OnReconnect(func() { //nolint:contextcheck // rooms work under the server's own context, until Shutdown
 		for _, r := range s.allRooms() {
 			r.refreshSoon()
 			r.queueSoon()
@@ -174,7 +174,7 @@ func (s *Server) pickUp(ctx context.Context) error {
 	defer cancel()
 	return s.deps.Consultations.EachUnfinished(ctx, func(c *consult.Consultation) error {
 		if c.Status == consult.Active {
-			if r := s.acquire(c.Scope, c.ID); r != nil {
+			if r := s.acquire(c.Scope, c.ID); r != nil { //nolint:contextcheck // rooms work under the server's own context, until Shutdown
 				s.release(r)
 			}
 			return nil
@@ -199,7 +199,7 @@ func (s *Server) pickUp(ctx context.Context) error {
 		}
 		// Someone who came in between is present: their room says so again.
 		if r := s.peek(c.ID); r != nil {
-			r.queueSoon()
+			r.queueSoon() //nolint:contextcheck // rooms work under the server's own context, until Shutdown
 		}
 		return nil
 	})
@@ -222,7 +222,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	if err := await(ctx, &s.sessionsDone); err != nil {
 		for _, sess := range sessions {
-			sess.conn.Close()
+			sess.drop()
 		}
 	}
 	for _, r := range s.allRooms() {

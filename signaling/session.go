@@ -68,7 +68,7 @@ func (s *session) serve() {
 		s.linger()
 	}
 	close(gone)
-	s.conn.Close()
+	s.drop()
 	<-written
 }
 
@@ -156,21 +156,21 @@ func (s *session) write(gone <-chan struct{}) {
 			return
 		case <-ping.C:
 			if s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(l.WriteWithin)) != nil {
-				s.conn.Close()
+				s.drop()
 				return
 			}
 			continue
 		case <-s.out.wake:
 		}
 		if !s.flush() {
-			s.conn.Close()
+			s.drop()
 			return
 		}
 		if code, text, closing := s.out.closed(); closing {
 			deadline := time.Now().Add(l.CloseWithin)
 			if s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, text), deadline) != nil ||
 				s.conn.SetReadDeadline(deadline) != nil {
-				s.conn.Close()
+				s.drop()
 			}
 			return
 		}
@@ -215,12 +215,15 @@ func (s *session) cut(reason string, code int, text string) {
 	deadline := time.Now().Add(s.srv.cfg.Limits.CloseWithin)
 	raw := s.conn.NetConn()
 	if raw.SetWriteDeadline(deadline) != nil || raw.SetReadDeadline(deadline) != nil {
-		s.conn.Close()
+		s.drop()
 	}
 }
 
 // close ends the connection after what is queued.
 func (s *session) close(code int, text string) { s.out.close(code, text, false) }
+
+// drop closes the socket, which ends reader and writer.
+func (s *session) drop() { _ = s.conn.Close() }
 
 // decided notes that the connection has its purpose: someone is in, or watches.
 func (s *session) decided() { s.undecided.Stop() }

@@ -160,7 +160,7 @@ func (r *room) present(ctx context.Context, p *participant) *consult.QueuePlace 
 	}
 	if !consult.HasCode(err, consult.Conflict) {
 		r.log.Warn("presence not noted", "ticket_id", p.ticketID, "err", err)
-		r.retry()
+		r.retry() //nolint:contextcheck // rooms work under the server's own context, until Shutdown
 	}
 	return nil
 }

@@ -114,7 +114,7 @@ func TestWaitingDrop(t *testing.T) {
 	w := newWorld(t)
 	c := w.create("pat_1", nil)
 	patient, place := w.wait(c, consult.Patient, "pat_1")
-	patient.conn.Close()
+	patient.drop()
 	w.eventually("away", func() bool { return w.ticket(c).Status == consult.TicketAway })
 	w.clock.armed(t, w.cfg.WaitingGrace, 1)
 
@@ -128,7 +128,7 @@ func TestWaitingDrop(t *testing.T) {
 	}
 	w.clock.armed(t, w.cfg.WaitingGrace, 0)
 
-	again.conn.Close()
+	again.drop()
 	w.clock.armed(t, w.cfg.WaitingGrace, 1)
 	w.clock.advance(w.cfg.WaitingGrace)
 	w.eventually("the room is empty", func() bool { return w.rooms() == 0 })
@@ -147,7 +147,7 @@ func TestAdmittedWhileAway(t *testing.T) {
 	w := newWorld(t)
 	c := w.create("pat_1", nil)
 	patient, _ := w.wait(c, consult.Patient, "pat_1")
-	patient.conn.Close()
+	patient.drop()
 	w.eventually("away", func() bool { return w.ticket(c).Status == consult.TicketAway })
 	_, err := w.queue.Admit(t.Context(), w.scope, consult.System, w.ticket(c).ID)
 	must(t, err)
