@@ -7,13 +7,12 @@ import { freePort, freeUDPPort, start, tempDir, until } from './process.mjs';
 const binary = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../../bin/chatmed');
 
 /** Starts bin/chatmed serve and makes a key for it. */
-export async function startServer(extra = {}) {
+export async function startServer(extra = {}, { origins } = {}) {
   const [port, udp, admin] = [await freePort(), await freeUDPPort(), await freePort()];
   const { dir, remove } = tempDir('server');
   const url = `http://127.0.0.1:${port}`;
   const env = {
     PATH: process.env.PATH,
-    WEBDIST: process.env.WEBDIST,
     HOME: dir,
     CHATMED_ADDR: `127.0.0.1:${port}`,
     CHATMED_ADMIN_ADDR: `127.0.0.1:${admin}`,
@@ -35,7 +34,7 @@ export async function startServer(extra = {}) {
   let proc = await run();
   const made = spawnSync(
     binary,
-    ['keys', 'create', '--name', 'e2e', '--plan', 'enterprise', '--mode', 'test', ...(extra.ORIGINS ? ['--origins', extra.ORIGINS] : [])],
+    ['keys', 'create', '--name', 'e2e', '--plan', 'enterprise', '--mode', 'test', ...(origins ? ['--origins', origins] : [])],
     { env, cwd: dir, encoding: 'utf8' },
   );
   if (made.status !== 0) throw new Error(`keys create: ${made.stderr}`);
