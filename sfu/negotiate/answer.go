@@ -47,10 +47,15 @@ type Line struct {
 
 // supported reports whether the server forwards a codec. RTX, RED and every
 // codec of RFC 7742 and RFC 7874 that a browser sends; telephone events,
-// comfort noise and forward error correction payloads are left out.
+// comfort noise and forward error correction payloads are left out, and so are
+// payload types that look like RTCP once the marker bit is set (RFC 5761
+// section 4).
 func supported(kind string, c Codec) bool {
+	if c.PT >= 64 && c.PT <= 95 || strings.ContainsAny(c.Fmtp, "\r\n") {
+		return false
+	}
 	if kind == "audio" {
-		return (c.Name == "opus" || c.Name == "red") && c.Clock == 48000
+		return (c.Name == "opus" || c.Name == "red") && c.Clock == 48000 && c.Channels == 2
 	}
 	switch c.Name {
 	case "vp8", "vp9", "av1", "rtx":
@@ -85,10 +90,14 @@ func (m *Media) Usable() []Codec {
 	return out
 }
 
-func keepFeedback(fb string) bool {
+// keepFeedback reports whether the server acts on a kind of feedback. Audio is
+// not sent again: by the time it came it would be too late, and RED covers it.
+func keepFeedback(kind, fb string) bool {
 	switch fb {
-	case "nack", "nack pli", "ccm fir", "transport-cc":
+	case "transport-cc":
 		return true
+	case "nack", "nack pli", "ccm fir":
+		return kind == "video"
 	}
 	return false
 }
@@ -107,13 +116,17 @@ func (o *Offer) Answer(p Params) string {
 			mids = append(mids, o.Media[i].Mid)
 		}
 	}
-	line("a=group:BUNDLE %s", strings.Join(mids, " "))
+	line("%s", strings.TrimSpace("a=group:BUNDLE "+strings.Join(mids, " ")))
 	if o.AllowMixed {
 		line("a=extmap-allow-mixed")
 	}
 	line("a=msid-semantic: WMS *")
 	for i := range o.Media {
 		o.writeMedia(line, i, p)
+		if len(mids) > 0 && o.Media[i].Mid == mids[0] {
+			// The others share its transport (RFC 9143 section 7.1.3).
+			writeCandidates(line, p.Candidates)
+		}
 	}
 	return b.String()
 }
@@ -121,11 +134,7 @@ func (o *Offer) Answer(p Params) string {
 func (o *Offer) writeMedia(line func(string, ...any), i int, p Params) {
 	m := &o.Media[i]
 	if !m.Forwardable() {
-		proto, fmts := "UDP/TLS/RTP/SAVPF", "0"
-		if m.Kind == "application" {
-			proto, fmts = "UDP/DTLS/SCTP", "webrtc-datachannel"
-		}
-		line("m=%s 0 %s %s", m.Kind, proto, fmts)
+		line("m=%s 0 %s %s", m.Kind, m.proto, m.formats)
 		line("c=IN IP4 0.0.0.0")
 		line("a=inactive")
 		line("a=mid:%s", m.Mid)
@@ -136,7 +145,7 @@ func (o *Offer) writeMedia(line func(string, ...any), i int, p Params) {
 	for i, c := range codecs {
 		pts[i] = fmt.Sprint(c.PT)
 	}
-	line("m=%s 9 UDP/TLS/RTP/SAVPF %s", m.Kind, strings.Join(pts, " "))
+	line("m=%s 9 %s %s", m.Kind, m.proto, strings.Join(pts, " "))
 	line("c=IN IP4 0.0.0.0")
 	line("a=rtcp:9 IN IP4 0.0.0.0")
 	line("a=ice-ufrag:%s", p.Ufrag)
@@ -146,13 +155,12 @@ func (o *Offer) writeMedia(line func(string, ...any), i int, p Params) {
 	line("a=mid:%s", m.Mid)
 	line("a=rtcp-mux")
 	line("a=rtcp-rsize")
-	writeCodecs(line, codecs)
+	writeCodecs(line, m.Kind, codecs)
 	o.writeExtensions(line, m)
 	writeLine(line, m, p.Accept[m.Mid])
-	writeCandidates(line, p.Candidates)
 }
 
-func writeCodecs(line func(string, ...any), codecs []Codec) {
+func writeCodecs(line func(string, ...any), kind string, codecs []Codec) {
 	for _, c := range codecs {
 		name := c.Name
 		switch name {
@@ -168,7 +176,7 @@ func writeCodecs(line func(string, ...any), codecs []Codec) {
 			line("a=fmtp:%d %s", c.PT, c.Fmtp)
 		}
 		for _, fb := range c.Feedback {
-			if keepFeedback(fb) {
+			if keepFeedback(kind, fb) {
 				line("a=rtcp-fb:%d %s", c.PT, fb)
 			}
 		}
@@ -192,9 +200,13 @@ func (o *Offer) writeExtensions(line func(string, ...any), m *Media) {
 	}
 }
 
+// writeLine writes the direction, which must fit the offered one (RFC 3264
+// section 6.1), and what goes with it.
 func writeLine(line func(string, ...any), m *Media, l Line) {
+	sends := m.Direction == SendOnly || m.Direction == SendRecv
+	takes := m.Direction == RecvOnly || m.Direction == SendRecv
 	switch {
-	case l.Receive:
+	case l.Receive && sends:
 		line("a=recvonly")
 		for _, r := range m.RIDs {
 			line("a=rid:%s recv", r)
@@ -202,7 +214,7 @@ func writeLine(line func(string, ...any), m *Media, l Line) {
 		if len(m.RIDs) > 0 {
 			line("a=simulcast:recv %s", strings.Join(m.RIDs, ";"))
 		}
-	case l.SSRC != 0:
+	case l.SSRC != 0 && takes:
 		line("a=sendonly")
 		line("a=msid:%s %s", l.StreamID, l.TrackID)
 		if l.RTX != 0 {

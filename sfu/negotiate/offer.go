@@ -22,6 +22,7 @@ const (
 	maxExt       = 32
 	maxRIDs      = 4
 	maxSSRCs     = 16
+	maxFeedback  = 16
 )
 
 // Direction of an m-line as the offer says it.
@@ -50,13 +51,15 @@ type Codec struct {
 type Media struct {
 	Mid        string
 	Kind       string // audio, video, application
-	Rejected   bool   // offered with port 0 and not bundled
+	Rejected   bool   // offered with port 0, outside the bundle, or not over DTLS-SRTP
 	Direction  Direction
 	Codecs     []Codec
 	Extensions map[string]uint8 // URI → id
 	RIDs       []string         // send rids, in the order of a=simulcast
 	SSRCs      []uint32         // in order of appearance
 	Repairs    map[uint32]uint32
+
+	proto, formats string // as offered, for a refusal
 }
 
 // Offer is what the server needs of a client's offer.
@@ -77,6 +80,7 @@ func refuse(format string, args ...any) error {
 
 // Parse reads an offer. It refuses what the server could not answer: no
 // BUNDLE, no rtcp-mux, no fingerprint, no ICE credentials, too much of anything.
+// Every error wraps ErrOffer.
 func Parse(raw string) (*Offer, error) {
 	if len(raw) > MaxOfferSize {
 		return nil, refuse("larger than %d bytes", MaxOfferSize)
@@ -88,11 +92,12 @@ func Parse(raw string) (*Offer, error) {
 	if len(d.MediaDescriptions) == 0 || len(d.MediaDescriptions) > MaxMedia {
 		return nil, refuse("%d m-lines", len(d.MediaDescriptions))
 	}
+	bundled, err := bundle(&d)
+	if err != nil {
+		return nil, err
+	}
 	o := &Offer{}
 	_, o.AllowMixed = d.Attribute("extmap-allow-mixed")
-	if fp, ok := d.Attribute("fingerprint"); ok {
-		o.Fingerprint = fp
-	}
 	mids := map[string]bool{}
 	for _, md := range d.MediaDescriptions {
 		m, err := parseMedia(md)
@@ -103,28 +108,71 @@ func Parse(raw string) (*Offer, error) {
 			return nil, refuse("mid %q twice", m.Mid)
 		}
 		mids[m.Mid] = true
+		m.Rejected = m.Rejected || !bundled[m.Mid]
 		o.Media = append(o.Media, *m)
 		if !m.Rejected {
 			o.transport(&d, md)
 		}
 	}
-	group, _ := d.Attribute("group")
-	if !strings.HasPrefix(group, "BUNDLE") {
-		return nil, refuse("no BUNDLE group")
+	return o, o.usable()
+}
+
+// bundle returns the mids of the BUNDLE group. There is one transport: an m-line
+// outside of it is rejected (RFC 9143 section 7.3.3).
+func bundle(d *sdp.SessionDescription) (map[string]bool, error) {
+	for _, a := range d.Attributes {
+		f := strings.Fields(a.Value)
+		if a.Key != "group" || len(f) == 0 || f[0] != "BUNDLE" {
+			continue
+		}
+		mids := map[string]bool{}
+		for _, mid := range f[1:] {
+			mids[mid] = true
+		}
+		return mids, nil
 	}
-	if o.Ufrag == "" || o.Pwd == "" {
-		return nil, refuse("no ICE credentials")
+	return nil, refuse("no BUNDLE group")
+}
+
+// usable checks what all m-lines share.
+func (o *Offer) usable() error {
+	if !iceChars(o.Ufrag, 4) || !iceChars(o.Pwd, 22) {
+		return refuse("no usable ICE credentials")
 	}
-	if len(o.Ufrag) > 256 || len(o.Pwd) > 256 {
-		return nil, refuse("ICE credentials too long")
+	if !sha256Fingerprint(o.Fingerprint) {
+		return refuse("no sha-256 fingerprint")
 	}
-	if alg, val, _ := strings.Cut(o.Fingerprint, " "); !strings.EqualFold(alg, "sha-256") || len(val) != 95 {
-		return nil, refuse("no sha-256 fingerprint")
+	if o.Setup != "" && o.Setup != "actpass" && o.Setup != "active" {
+		return refuse("setup %q; the server is the DTLS server", o.Setup)
 	}
-	if o.Setup == "passive" {
-		return nil, refuse("setup:passive; the server is the DTLS server")
+	return nil
+}
+
+// iceChars reports whether s is at least least and at most 256 ice-chars (RFC
+// 8839 section 5.4).
+func iceChars(s string, least int) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '+' && c != '/' {
+			return false
+		}
 	}
-	return o, nil
+	return len(s) >= least && len(s) <= 256
+}
+
+// sha256Fingerprint reports whether s has the form of RFC 8122 section 5.
+func sha256Fingerprint(s string) bool {
+	alg, val, _ := strings.Cut(s, " ")
+	if !strings.EqualFold(alg, "sha-256") || len(val) != 95 {
+		return false
+	}
+	for i := range len(val) {
+		c := val[i] | 0x20
+		if colon := i%3 == 2; colon != (val[i] == ':') || !colon && (c < 'a' || c > 'f') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
 }
 
 // transport takes the first m-line's transport attributes; under BUNDLE all
@@ -139,8 +187,9 @@ func (o *Offer) transport(d *sdp.SessionDescription, md *sdp.MediaDescription) {
 	}
 	if o.Ufrag == "" {
 		o.Ufrag, o.Pwd, o.Setup = get("ice-ufrag"), get("ice-pwd"), get("setup")
-		if fp := get("fingerprint"); fp != "" {
-			o.Fingerprint = fp
+		o.Fingerprint = fingerprint(md.Attributes)
+		if o.Fingerprint == "" {
+			o.Fingerprint = fingerprint(d.Attributes)
 		}
 	}
 	if _, ok := md.Attribute("extmap-allow-mixed"); ok {
@@ -148,18 +197,31 @@ func (o *Offer) transport(d *sdp.SessionDescription, md *sdp.MediaDescription) {
 	}
 }
 
+// fingerprint is the first one by SHA-256, of which a client may name several
+// kinds.
+func fingerprint(attributes []sdp.Attribute) string {
+	for _, a := range attributes {
+		if a.Key == "fingerprint" && sha256Fingerprint(a.Value) {
+			return a.Value
+		}
+	}
+	return ""
+}
+
 func parseMedia(md *sdp.MediaDescription) (*Media, error) {
 	m := &Media{Kind: md.MediaName.Media, Direction: SendRecv, Extensions: map[string]uint8{}, Repairs: map[uint32]uint32{}}
 	mid, ok := md.Attribute("mid")
-	if !ok || mid == "" || len(mid) > 32 || strings.ContainsAny(mid, " \t\r\n") {
+	if !ok || len(mid) > 32 || !token(mid) {
 		return nil, refuse("m-line without a usable mid")
 	}
 	m.Mid = mid
+	m.proto, m.formats = strings.Join(md.MediaName.Protos, "/"), strings.Join(md.MediaName.Formats, " ")
 	_, bundleOnly := md.Attribute("bundle-only")
 	m.Rejected = md.MediaName.Port.Value == 0 && !bundleOnly
 	if m.Kind != "audio" && m.Kind != "video" {
 		return m, nil
 	}
+	m.Rejected = m.Rejected || !strings.HasSuffix(m.proto, "TLS/RTP/SAVPF")
 	if _, ok := md.Attribute("rtcp-mux"); !ok && !m.Rejected {
 		return nil, refuse("mid %s without rtcp-mux", mid)
 	}
@@ -183,152 +245,4 @@ func parseMedia(md *sdp.MediaDescription) (*Media, error) {
 	}
 	p.orderRIDs()
 	return m, nil
-}
-
-type mediaParser struct {
-	m         *Media
-	byPT      map[uint8]int
-	simulcast []string
-}
-
-func (p *mediaParser) attribute(key, val string) error {
-	switch key {
-	case "sendonly", "recvonly", "sendrecv", "inactive":
-		p.m.Direction = Direction(key)
-	case "rtpmap":
-		p.rtpmap(val)
-	case "fmtp":
-		if c, rest := p.codec(val); c != nil {
-			c.Fmtp = rest
-			if apt, ok := strings.CutPrefix(rest, "apt="); ok {
-				n, _ := strconv.ParseUint(apt, 10, 7)
-				c.APT = uint8(n)
-			}
-		}
-	case "rtcp-fb":
-		if all, ok := strings.CutPrefix(val, "* "); ok {
-			for i := range p.m.Codecs {
-				p.m.Codecs[i].Feedback = append(p.m.Codecs[i].Feedback, all)
-			}
-		} else if c, rest := p.codec(val); c != nil && len(c.Feedback) < 16 {
-			c.Feedback = append(c.Feedback, rest)
-		}
-	case "extmap":
-		return p.extmap(val)
-	case "rid":
-		id, dir, _ := strings.Cut(val, " ")
-		dir, _, _ = strings.Cut(dir, " ")
-		if dir == "send" && validRID(id) && len(p.m.RIDs) < maxRIDs {
-			p.m.RIDs = append(p.m.RIDs, id)
-		}
-	case "simulcast":
-		if rest, ok := strings.CutPrefix(val, "send "); ok {
-			rest, _, _ = strings.Cut(rest, " ")
-			p.simulcast = strings.FieldsFunc(rest, func(r rune) bool { return r == ';' || r == ',' })
-		}
-	case "ssrc":
-		id, _, _ := strings.Cut(val, " ")
-		if n, err := strconv.ParseUint(id, 10, 32); err == nil {
-			p.ssrc(uint32(n))
-		}
-	case "ssrc-group":
-		f := strings.Fields(val)
-		if len(f) == 3 && f[0] == "FID" {
-			a, err1 := strconv.ParseUint(f[1], 10, 32)
-			b, err2 := strconv.ParseUint(f[2], 10, 32)
-			if err1 == nil && err2 == nil && len(p.m.Repairs) < maxSSRCs {
-				p.m.Repairs[uint32(b)] = uint32(a)
-			}
-		}
-	}
-	return nil
-}
-
-func (p *mediaParser) ssrc(n uint32) {
-	for _, s := range p.m.SSRCs {
-		if s == n {
-			return
-		}
-	}
-	if len(p.m.SSRCs) < maxSSRCs {
-		p.m.SSRCs = append(p.m.SSRCs, n)
-	}
-}
-
-// codec splits "<pt> <rest>" and finds the codec of pt.
-func (p *mediaParser) codec(val string) (*Codec, string) {
-	head, rest, _ := strings.Cut(val, " ")
-	pt, err := strconv.ParseUint(head, 10, 7)
-	if err != nil {
-		return nil, ""
-	}
-	i, ok := p.byPT[uint8(pt)]
-	if !ok {
-		return nil, ""
-	}
-	return &p.m.Codecs[i], rest
-}
-
-func (p *mediaParser) rtpmap(val string) {
-	c, rest := p.codec(val)
-	if c == nil {
-		return
-	}
-	parts := strings.Split(rest, "/")
-	c.Name = strings.ToLower(parts[0])
-	if len(parts) > 1 {
-		n, _ := strconv.ParseUint(parts[1], 10, 32)
-		c.Clock = uint32(n)
-	}
-	if len(parts) > 2 {
-		n, _ := strconv.ParseUint(parts[2], 10, 16)
-		c.Channels = uint16(n)
-	}
-}
-
-func (p *mediaParser) extmap(val string) error {
-	f := strings.Fields(val)
-	if len(f) < 2 {
-		return nil
-	}
-	num, _, _ := strings.Cut(f[0], "/")
-	id, _ := strconv.ParseUint(num, 10, 8) // 0 when it is no number
-	if id == 0 || id == 15 {
-		return nil // RFC 8285: 0 is padding, 15 is reserved
-	}
-	if len(p.m.Extensions) >= maxExt {
-		return refuse("too many header extensions")
-	}
-	p.m.Extensions[f[1]] = uint8(id)
-	return nil
-}
-
-// orderRIDs puts the rids in the order of a=simulcast, lowest first by our
-// protocol, and drops those it doesn't name.
-func (p *mediaParser) orderRIDs() {
-	if len(p.simulcast) == 0 {
-		return
-	}
-	var out []string
-	for _, s := range p.simulcast {
-		s = strings.TrimPrefix(s, "~")
-		for _, r := range p.m.RIDs {
-			if r == s {
-				out = append(out, r)
-			}
-		}
-	}
-	p.m.RIDs = out
-}
-
-func validRID(s string) bool {
-	if s == "" || len(s) > 16 {
-		return false
-	}
-	for _, r := range s {
-		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') {
-			return false
-		}
-	}
-	return true
 }
