@@ -244,7 +244,7 @@ func localURL(raw string) bool {
 }
 
 func hasIPv6() bool {
-	l, err := net.ListenPacket("udp6", "[::1]:0")
+	l, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback})
 	if err != nil {
 		return false
 	}

@@ -277,18 +277,23 @@ func (p *person) awaitClose() int {
 	return p.code
 }
 
-// leave goes, in whatever state the person is.
+// leave says goodbye, if there is anybody to say it to, and hangs up.
 func (p *person) leave() {
-	if p.conn != nil {
-		if !isClosed(p.closed) {
-			_ = p.conn.WriteJSON(map[string]any{"type": "leave"})
-			select {
-			case <-p.closed:
-			case <-time.After(patience):
-				p.t.Errorf("%s's connection is not closed after leave", p.role)
-			}
+	if p.conn != nil && !isClosed(p.closed) {
+		_ = p.conn.WriteJSON(map[string]any{"type": "leave"}) // unless it is being closed
+		select {
+		case <-p.closed:
+		case <-time.After(patience):
+			p.t.Errorf("%s's connection is not closed after leave", p.role)
 		}
-		_ = p.conn.Close()
+	}
+	p.hangUp()
+}
+
+// hangUp ends what is left of the connection and the call.
+func (p *person) hangUp() {
+	if p.conn != nil {
+		_ = p.conn.Close() // it may be closed already
 		<-p.closed
 		p.conn = nil
 	}
