@@ -171,7 +171,7 @@ func TestInternalErrorsHideTheirCause(t *testing.T) {
 	for name, get := range map[string]func(context.Context) error{
 		"error":         func(context.Context) error { return fmt.Errorf("pq: secret detail") },
 		"panic":         func(context.Context) error { panic("secret detail") },
-		"runtime error": func(context.Context) error { var m map[string]int; m["secret detail"] = 1; return nil },
+		"runtime error": func(context.Context) error { return []error{nil}[len("secret detail")] },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, withGet(get))

@@ -311,15 +311,15 @@ func TestRunFlushesLastUses(t *testing.T) {
 		go func() { defer close(ended); k.Run(ctx) }()
 
 		use()
-		time.Sleep(time.Second) // the bubble's time
+		time.Sleep(time.Second) //nolint:forbidigo // the bubble's clock
 		last := use()
-		time.Sleep(flushEvery)
+		time.Sleep(flushEvery) //nolint:forbidigo // the bubble's clock
 		synctest.Wait()
 		if len(f.touched) != 1 || !f.touched[0][key.ID].Equal(last) {
 			t.Fatalf("touched %v, want %v", f.touched, last)
 		}
 		fail(errors.New("busy"))
-		time.Sleep(2 * flushEvery)
+		time.Sleep(2 * flushEvery) //nolint:forbidigo // the bubble's clock
 		synctest.Wait()
 		if len(f.touched) != 1 {
 			t.Fatal("an idle key is written again")

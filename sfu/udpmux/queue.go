@@ -38,8 +38,6 @@ func newQueue() *queue {
 	return &queue{arena: make([]byte, arenaSize), msgs: make([]message, 0, maxMessages)}
 }
 
-func (q *queue) empty() bool { return len(q.msgs) == 0 }
-
 // reserve returns room for a packet of n bytes, nil when the queue must be sent
 // first. An empty queue has room for any datagram.
 func (q *queue) reserve(n int) []byte {
