@@ -19,7 +19,7 @@ func protect(head http.Header, r *http.Request, ancestors []string) {
 	head.Set("Referrer-Policy", "no-referrer")
 	head.Set("Permissions-Policy", "camera=(self), microphone=(self), display-capture=(self), "+
 		"screen-wake-lock=(self), autoplay=(self), fullscreen=(self), speaker-selection=(self), "+
-		"geolocation=(), payment=(), usb=(), serial=(), bluetooth=(), midi=(), browsing-topics=()")
+		"geolocation=(), payment=(), usb=(), serial=(), midi=(), browsing-topics=()")
 	head.Set("Cross-Origin-Opener-Policy", "same-origin-allow-popups")
 	if len(validOrigins(ancestors)) == 0 {
 		head.Set("X-Frame-Options", "DENY")

@@ -104,7 +104,7 @@ export const en = {
   'call.aloneDoctor': 'Nobody is waiting yet. You see here when your patient arrives.',
   'call.alonePatient': 'The doctor joins in a moment. Please stay on this page.',
   'call.controls': 'Call controls',
-  'call.mic': 'Microphone',
+  'call.mic': 'Mic',
   'call.micOn': 'Turn microphone on',
   'call.micOff': 'Turn microphone off',
   'call.cam': 'Camera',

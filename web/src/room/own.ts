@@ -82,7 +82,7 @@ export class OwnMedia {
 
   private measure(track: MediaStreamTrack | null): void {
     this.stopMetering();
-    if (!track || this.state.model.value.stage !== 'outside') return;
+    if (!track || this.state.phase.value !== 'check') return;
     this.stopMeter = meter(track, (level) => {
       this.state.level.value = level;
       if (level > VOICE) this.state.heard.value = true;

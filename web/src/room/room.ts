@@ -84,7 +84,8 @@ export class Room extends RoomState {
     this.joining.value = true;
     this.failure.value = null;
     if (name !== undefined) this.memory.set({ name });
-    void this.chime.enable();
+    // Without a touch, as after a reload, the browser would only complain.
+    if (name !== undefined) void this.chime.enable();
     const media = this.own.get();
     const started = this.observer ? Promise.resolve() : media.start();
     await Promise.race([started, new Promise((r) => setTimeout(r, DEVICES_WITHIN))]);

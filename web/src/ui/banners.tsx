@@ -60,17 +60,19 @@ export function Banners() {
           <span class="ending-count" aria-hidden="true">
             {number(room.ending.value)}
           </span>
-          <button type="button" class="button" data-testid="keep-going" onClick={() => room.keepGoing()}>
-            {t('call.keepGoing')}
-          </button>
-          <button
-            type="button"
-            class="button danger"
-            data-testid="end-confirm"
-            onClick={() => void room.endNow()}
-          >
-            {t('call.endNow')}
-          </button>
+          <span class="ending-choice">
+            <button type="button" class="button" data-testid="keep-going" onClick={() => room.keepGoing()}>
+              {t('call.keepGoing')}
+            </button>
+            <button
+              type="button"
+              class="button danger"
+              data-testid="end-confirm"
+              onClick={() => void room.endNow()}
+            >
+              {t('call.endNow')}
+            </button>
+          </span>
         </p>
       )}
       <Announcer />

@@ -38,7 +38,16 @@ function TopBar({ onLanguage }: { onLanguage: (lang: string) => void }) {
   const name = (others.length === 1 ? others[0]?.name : undefined) ?? other;
   return (
     <header class="call-bar">
-      <h1 class="call-title">{name ? t('call.with', { name }) : t('call.plain')}</h1>
+      <h1 class="call-title">
+        {name ? (
+          <>
+            <span class="visually-hidden">{t('call.with', { name })}</span>
+            <bdi aria-hidden="true">{name}</bdi>
+          </>
+        ) : (
+          t('call.plain')
+        )}
+      </h1>
       {session?.started_at && <Duration since={session.started_at} />}
       <span class="call-bar-end">
         <QualityMark />

@@ -23,6 +23,12 @@ export function Check({ name, doctor }: { name: string; doctor: boolean }) {
           </div>
         )}
         <JoinForm name={name} />
+        {!room.observer && (
+          <section class="card check-devices" aria-labelledby="check-devices">
+            <h2 id="check-devices">{t('call.settings')}</h2>
+            <DeviceFields />
+          </section>
+        )}
       </div>
     </>
   );
@@ -107,7 +113,6 @@ function JoinForm({ name }: { name: string }) {
           {t('check.nameHint')}
         </span>
       </label>
-      {!room.observer && <DeviceFields />}
       <div class="join-action">
         {joining && room.down.value && (
           <p class="inline-banner" role="alert" data-testid="error-banner">

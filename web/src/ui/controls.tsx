@@ -7,8 +7,11 @@ import { Icon, type IconName } from './icons';
 
 export function Controls() {
   const room = useRoom();
-  const { on, sharing } = room.local.value;
+  const { on, live, starting, sharing } = room.local.value;
+  const microphone = on.microphone && (live.microphone || starting);
+  const camera = on.camera && (live.camera || starting);
   const unread = room.unread.value;
+  const doctor = room.model.value.role === 'doctor';
   const dialog = useRef<HTMLDialogElement>(null);
   return (
     <nav class="controls" aria-label={t('call.controls')}>
@@ -16,19 +19,19 @@ export function Controls() {
         <>
           <Control
             testId="mic-toggle"
-            icon={on.microphone ? 'mic' : 'micOff'}
+            icon={microphone ? 'mic' : 'micOff'}
             text={t('call.mic')}
-            label={on.microphone ? t('call.micOff') : t('call.micOn')}
-            off={!on.microphone}
-            onClick={() => void room.own.setMicrophone(!on.microphone)}
+            label={microphone ? t('call.micOff') : t('call.micOn')}
+            off={!microphone}
+            onClick={() => void room.own.setMicrophone(!microphone)}
           />
           <Control
             testId="cam-toggle"
-            icon={on.camera ? 'cam' : 'camOff'}
+            icon={camera ? 'cam' : 'camOff'}
             text={t('call.cam')}
-            label={on.camera ? t('call.camOff') : t('call.camOn')}
-            off={!on.camera}
-            onClick={() => void room.own.setCamera(!on.camera)}
+            label={camera ? t('call.camOff') : t('call.camOn')}
+            off={!camera}
+            onClick={() => void room.own.setCamera(!camera)}
           />
         </>
       )}
@@ -65,10 +68,10 @@ export function Controls() {
         icon="leave"
         text={t('call.leave')}
         label={t('call.leaveLong')}
-        danger
+        danger={!doctor}
         onClick={() => room.leave()}
       />
-      {room.model.value.role === 'doctor' && (
+      {doctor && (
         <Control
           testId="end-button"
           icon="end"

@@ -103,28 +103,31 @@ export function DeviceProblems() {
 /** Round switches for microphone and camera, laid over the preview. */
 export function PreviewToggles() {
   const room = useRoom();
-  const { on } = room.local.value;
+  const { on, live, starting } = room.local.value;
+  // Wanted but not there counts as off: a press then tries again.
+  const microphone = on.microphone && (live.microphone || starting);
+  const camera = on.camera && (live.camera || starting);
   return (
     <div class="preview-toggles">
       <button
         type="button"
         class="round"
         data-testid="mic-toggle"
-        aria-pressed={on.microphone}
-        aria-label={on.microphone ? t('call.micOff') : t('call.micOn')}
-        onClick={() => void room.own.setMicrophone(!on.microphone)}
+        aria-pressed={microphone}
+        aria-label={microphone ? t('call.micOff') : t('call.micOn')}
+        onClick={() => void room.own.setMicrophone(!microphone)}
       >
-        <Icon name={on.microphone ? 'mic' : 'micOff'} />
+        <Icon name={microphone ? 'mic' : 'micOff'} />
       </button>
       <button
         type="button"
         class="round"
         data-testid="cam-toggle"
-        aria-pressed={on.camera}
-        aria-label={on.camera ? t('call.camOff') : t('call.camOn')}
-        onClick={() => void room.own.setCamera(!on.camera)}
+        aria-pressed={camera}
+        aria-label={camera ? t('call.camOff') : t('call.camOn')}
+        onClick={() => void room.own.setCamera(!camera)}
       >
-        <Icon name={on.camera ? 'cam' : 'camOff'} />
+        <Icon name={camera ? 'cam' : 'camOff'} />
       </button>
     </div>
   );

@@ -16,7 +16,7 @@ export function Page({ onLanguage, tools, wide = false, children }: Props) {
   return (
     <div class="page">
       <header class="page-header">
-        <span class="brand">
+        <span class={tools === undefined ? 'brand' : 'brand with-tools'}>
           <Logo />
           <span class="brand-name">{t('app.name')}</span>
         </span>
