@@ -165,8 +165,6 @@ func TestEveryMethodIsBoundToItsScope(t *testing.T) {
 		addKey(t, s, others["other mode"], "two")
 		addKey(t, s, others["other account"], "three")
 		others["no such account"] = consult.Scope{AccountID: "acc_none", Mode: sc.Mode}
-		before := counts(t, s, sc)
-
 		for name, other := range others {
 			was := counts(t, s, other)
 			for method, call := range reads() {
@@ -187,7 +185,7 @@ func TestEveryMethodIsBoundToItsScope(t *testing.T) {
 			if other.AccountID == "acc_none" {
 				continue
 			}
-			before = counts(t, s, sc)
+			before := counts(t, s, sc)
 			for _, write := range writes() {
 				write(t, s, other, w)
 			}
