@@ -42,24 +42,26 @@ func (c *testClock) add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
+// database is what both kinds of store are.
+type database interface {
+	consult.Store
+	Store
+}
+
 // clinic is a database, and nodes of a waiting room over it.
 type clinic struct {
 	tb   testing.TB
 	ctx  context.Context
-	db   *store.Store
+	db   database
 	time *testClock
 	log  *slog.Logger
 }
 
+// newClinic is a clinic on SQLite.
 func newClinic(tb testing.TB) *clinic {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	tb.Cleanup(cancel)
-	c := &clinic{
-		tb: tb, ctx: ctx, log: slog.New(slog.DiscardHandler),
-		time: &testClock{now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)},
-	}
-	db, err := store.Open(ctx, "", tb.TempDir(), c.log)
+	c := emptyClinic(tb)
+	db, err := store.Open(c.ctx, "", tb.TempDir(), c.log)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -74,8 +76,20 @@ func newClinic(tb testing.TB) *clinic {
 		CreatedAt: c.time.Now(),
 	}
 	acc := &consult.Account{ID: scope.AccountID, Name: "clinic", CreatedAt: c.time.Now()}
-	if err := db.CreateKey(ctx, acc, key, nil); err != nil {
+	if err := db.CreateKey(c.ctx, acc, key, nil); err != nil {
 		tb.Fatal(err)
+	}
+	return c
+}
+
+// emptyClinic is a clinic without a database.
+func emptyClinic(tb testing.TB) *clinic {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	tb.Cleanup(cancel)
+	c := &clinic{
+		tb: tb, ctx: ctx, log: slog.New(slog.DiscardHandler),
+		time: &testClock{now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)},
 	}
 	return c
 }
@@ -191,5 +205,25 @@ func (n *node) eventually(what string, ok func() bool) {
 			n.tb.Fatalf("never happened: %s", what)
 		case <-tick.C:
 		}
+	}
+}
+
+// receive waits for a value.
+func receive[T any](n *node, from <-chan T) T {
+	n.tb.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-n.ctx.Done():
+		n.tb.Fatal("nothing came")
+		var none T
+		return none
+	}
+}
+
+// receiveUntil waits for that value.
+func receiveUntil[T comparable](n *node, from <-chan T, want T) {
+	n.tb.Helper()
+	for receive(n, from) != want {
 	}
 }

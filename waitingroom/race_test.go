@@ -184,14 +184,19 @@ func (c *crowd) doctor(n *node, enough int) {
 }
 
 func TestHundredsAtOnce(t *testing.T) {
-	t.Run("calm", func(t *testing.T) { hundredsAtOnce(t, false) })
-	t.Run("Redis flushed all the time", func(t *testing.T) { hundredsAtOnce(t, true) })
+	memoryClinic := func(t *testing.T) *clinic {
+		c := emptyClinic(t)
+		c.db = newMemory()
+		return c
+	}
+	t.Run("calm", func(t *testing.T) { hundredsAtOnce(t, memoryClinic(t), 200, false) })
+	t.Run("Redis flushed all the time", func(t *testing.T) { hundredsAtOnce(t, memoryClinic(t), 200, true) })
+	t.Run("SQLite", func(t *testing.T) { hundredsAtOnce(t, newClinic(t), 30, true) })
 }
 
-func hundredsAtOnce(t *testing.T, flush bool) {
-	const patients, enough = 150, 60
+func hundredsAtOnce(t *testing.T, c *clinic, patients int, flush bool) {
+	enough := patients * 2 / 5
 	srv := redistest.Start(t)
-	c := newClinic(t)
 	book := &ledger{counts: make(map[string]map[consult.EventType]int), ranks: make(map[int64]string)}
 	wrap := func(s Store) Store { book.Store = s; return book }
 	a := c.node(srv.URL(), wrap)

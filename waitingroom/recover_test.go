@@ -140,11 +140,11 @@ func TestTheRoomWorksWithoutRedis(t *testing.T) {
 	ids := n.patients(3)
 	told := make(chan struct{}, 100)
 	defer n.Watch(scope, "doc", func() { told <- struct{}{} })()
-	<-told // it is being watched
+	receive(n, told) // it is being watched
 
 	srv.Stop()
 	ids = append(ids, n.patient("late").Ticket.ID, n.patient("later").Ticket.ID)
-	<-told // this node's watchers hear without the bus
+	receive(n, told) // this node's watchers hear without the bus
 	n.wantOrder(ids)
 	n.must(n.Present(n.ctx, scope, ids[1]))
 	n.must(n.Admit(n.ctx, scope, doctor, ids[0]))
@@ -365,13 +365,9 @@ func TestAConsultationClosedElsewhere(t *testing.T) {
 				lengths <- len(list)
 			}
 		})()
-		<-lengths // it is being watched
+		receive(n, lengths) // it is being watched
 		cancel(ids[1])
-		for got := range lengths {
-			if got == 1 {
-				break
-			}
-		}
+		receiveUntil(n, lengths, 1)
 		n.wantOrder(ids[2:])
 		if err := n.SessionClosed(n.ctx, scope, "vs_none"); err != nil {
 			t.Error(err)

@@ -62,15 +62,19 @@ func (w *watches) add(q queue, fn func()) (remove func()) {
 		return func() {}
 	}
 	cur, ok := w.queues[q]
-	if !ok {
+	if ok {
+		l.changed <- struct{}{} // as the first watcher hears when the pump has subscribed
+	} else {
 		cur = &watched{changed: make(chan struct{}, 1), stop: make(chan struct{}), listeners: make(map[*listener]struct{})}
 		w.queues[q] = cur
+	}
+	cur.mu.Lock()
+	cur.listeners[l] = struct{}{} // before the pump runs, which speaks at once
+	cur.mu.Unlock()
+	if !ok {
 		w.wg.Add(1)
 		go w.pump(q, cur)
 	}
-	cur.mu.Lock()
-	cur.listeners[l] = struct{}{}
-	cur.mu.Unlock()
 	w.wg.Add(1)
 	w.mu.Unlock()
 	go func() {

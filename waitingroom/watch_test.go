@@ -18,19 +18,11 @@ func TestWatchHearsEveryNode(t *testing.T) {
 		}
 	})
 	defer unwatch()
-	<-seen // it is being watched
+	receive(a, seen) // it is being watched
 	p := b.patient("a")
-	for n := range seen {
-		if n == 1 {
-			break
-		}
-	}
+	receiveUntil(a, seen, 1)
 	b.must(b.Admit(b.ctx, scope, doctor, p.Ticket.ID))
-	for n := range seen {
-		if n == 0 {
-			break
-		}
-	}
+	receiveUntil(a, seen, 0)
 }
 
 func TestWatchCoalesces(t *testing.T) {
@@ -50,7 +42,7 @@ func TestWatchCoalesces(t *testing.T) {
 	var others atomic.Int32
 	defer n.Watch(scope, "doc", func() { others.Add(1) })()
 	defer n.Watch(scope, "someone", func() {})()
-	<-entered
+	receive(n, entered)
 	heard := others.Load()
 	n.patients(20)
 	n.eventually("the quick watcher hears", func() bool { return others.Load() > heard })
@@ -77,7 +69,7 @@ func TestUnwatchAndClose(t *testing.T) {
 		after.Store(true)
 	})
 	close(ready)
-	<-called
+	receive(n, called)
 	unwatch() // again
 	n.patients(1)
 
@@ -98,8 +90,8 @@ func TestReconnectTellsWatchers(t *testing.T) {
 	ids := n.patients(2)
 	told := make(chan struct{}, 100)
 	defer n.Watch(scope, "doc", func() { told <- struct{}{} })()
-	<-told
+	receive(n, told)
 	srv.Restart()
-	<-told // the bus came back
+	receive(n, told) // the bus came back
 	n.wantOrder(ids)
 }
