@@ -30,8 +30,7 @@ func (t *transport) receiveRTPLocked(p []byte, now time.Time, out *udpmux.Batch)
 		return
 	}
 	ssrc := binary.BigEndian.Uint32(p[8:])
-	s := m.streams[ssrc]
-	if s == nil && !m.mayDecrypt(ssrc) {
+	if m.streams[ssrc] == nil && !m.mayDecrypt(ssrc) {
 		t.sfu.metrics.drop(dropUnknownStream)
 		return
 	}
@@ -44,11 +43,19 @@ func (t *transport) receiveRTPLocked(p []byte, now time.Time, out *udpmux.Batch)
 		t.sfu.metrics.drop(dropUnknownStream)
 		return
 	}
+	t.acceptLocked(plain, now, out)
+}
+
+// acceptLocked takes a plain packet whose header is in t.media.header.
+func (t *transport) acceptLocked(plain []byte, now time.Time, out *udpmux.Batch) {
+	m := &t.media
+	ssrc := m.header.SSRC
 	if m.ext.twcc != 0 {
 		if x := extension(&m.header, m.ext.twcc); len(x) >= 2 {
 			m.twcc.Record(m.header.SSRC, binary.BigEndian.Uint16(x), now.UnixMicro())
 		}
 	}
+	s := m.streams[ssrc]
 	if s != nil && s.gone() {
 		delete(m.streams, ssrc)
 		s = nil

@@ -32,6 +32,12 @@ func (t *transport) receiveRTCPLocked(p []byte, now time.Time, out *udpmux.Batch
 	if !t.owner.currentLocked(t) {
 		return
 	}
+	t.reactLocked(plain, now, out)
+}
+
+// reactLocked acts on a plain compound packet.
+func (t *transport) reactLocked(plain []byte, now time.Time, out *udpmux.Batch) {
+	m := &t.media
 	packets, err := rtcp.Unmarshal(plain)
 	if err != nil {
 		return

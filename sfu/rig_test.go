@@ -1,0 +1,412 @@
+package sfu
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/srtp/v3"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/chatmed/chatmed/internal/consult"
+	"github.com/chatmed/chatmed/sfu/negotiate"
+	"github.com/chatmed/chatmed/sfu/udpmux"
+)
+
+// Payload types and extension ids of the rig's offers.
+const (
+	ptOpus, ptRED, ptVP8, ptRTX  = 111, 63, 96, 97
+	idMid, idRID, idRepaired     = 4, 10, 11
+	idLevel, idOrientation       = 1, 13
+	idTWCC                       = 3
+	ssrcMic, ssrcCam, ssrcCamRTX = 1001, 2001, 2002
+)
+
+// rig is a room without ICE, DTLS, worker and wall clock: packets go straight
+// into the receive path under real SRTP, and out to sockets the test reads.
+type rig struct {
+	t    testing.TB
+	sfu  *SFU
+	room *Room
+	now  time.Time
+	out  *udpmux.Batch
+}
+
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	r := &rig{t: t, now: time.Unix(1_700_000_000, 0)}
+	s, err := New(Config{Addr: "127.0.0.1:0", Now: func() time.Time { return r.now }}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	r.sfu, r.out = s, s.conn.NewBatch()
+	r.room = &Room{
+		id: "r", sfu: s, participants: map[string]*Participant{},
+		kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	close(r.room.done)
+	return r
+}
+
+// tick lets time pass and does what the room's worker does.
+func (r *rig) tick(d time.Duration) {
+	r.now = r.now.Add(d)
+	r.room.mu.Lock()
+	for _, p := range r.room.participants {
+		p.tickLocked(r.now, r.out)
+	}
+	r.room.mu.Unlock()
+	r.flush()
+	r.room.tell()
+}
+
+func (r *rig) flush() {
+	if err := r.out.Flush(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// offerSpec describes an offer: own lines by source, then slots.
+type offerSpec struct {
+	own    []ownSpec
+	slots  int
+	noRED  bool
+	noRTX  bool
+	cert   string // makes another fingerprint
+	unique string // makes other ICE credentials
+}
+
+type ownSpec struct {
+	source  string
+	mid     string // "" is the source's name without _
+	rids    []string
+	ssrcs   []uint32 // primary and, for video, RTX
+	muted   bool
+	dropped bool // offered inactive
+}
+
+func (o ownSpec) name() string {
+	if o.mid != "" {
+		return o.mid
+	}
+	return strings.ReplaceAll(o.source, "_", "")
+}
+
+// usual is a microphone, a camera and slots.
+func usual(slots int) offerSpec {
+	return offerSpec{slots: slots, own: []ownSpec{
+		{source: consult.SourceMicrophone, ssrcs: []uint32{ssrcMic}},
+		{source: consult.SourceCamera, ssrcs: []uint32{ssrcCam, ssrcCamRTX}},
+	}}
+}
+
+func (o offerSpec) sdp() (string, []Intent) {
+	var lines []string
+	var mids []string
+	var intents []Intent
+	media := func(kind, mid, dir string, extra ...string) {
+		mids = append(mids, mid)
+		lines = append(lines, codecLines(kind, o)...)
+		lines = append(lines, "c=IN IP4 0.0.0.0", "a=mid:"+mid, "a="+dir, "a=rtcp-mux",
+			fmt.Sprintf("a=ice-ufrag:ufrag%s", o.unique), "a=ice-pwd:passwordpasswordpassword"+o.unique, "a=setup:actpass",
+			fmt.Sprintf("a=fingerprint:sha-256 %s", fingerprintOf(o.cert)))
+		lines = append(lines, extra...)
+	}
+	for _, own := range o.own {
+		kind, dir := "video", "sendonly"
+		if kindFits(own.source, "audio") {
+			kind = "audio"
+		}
+		if own.dropped {
+			media(kind, own.name(), "inactive")
+			continue
+		}
+		var extra []string
+		if len(own.rids) > 0 {
+			for _, rid := range own.rids {
+				extra = append(extra, "a=rid:"+rid+" send")
+			}
+			extra = append(extra, "a=simulcast:send "+strings.Join(own.rids, ";"))
+		}
+		for _, ssrc := range own.ssrcs {
+			extra = append(extra, fmt.Sprintf("a=ssrc:%d cname:x", ssrc))
+		}
+		if len(own.ssrcs) == 2 {
+			extra = append(extra, fmt.Sprintf("a=ssrc-group:FID %d %d", own.ssrcs[0], own.ssrcs[1]))
+		}
+		media(kind, own.name(), dir, extra...)
+		intents = append(intents, Intent{Mid: own.name(), Source: own.source, Muted: own.muted})
+	}
+	for i := range o.slots {
+		media("audio", fmt.Sprintf("a%d", i), "recvonly")
+		media("video", fmt.Sprintf("v%d", i), "recvonly")
+	}
+	head := []string{"v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=group:BUNDLE " + strings.Join(mids, " ")}
+	return strings.Join(append(head, lines...), "\r\n") + "\r\n", intents
+}
+
+func codecLines(kind string, o offerSpec) []string {
+	if kind == "audio" {
+		fmts, red := fmt.Sprintf("%d", ptOpus), []string(nil)
+		if !o.noRED {
+			fmts, red = fmt.Sprintf("%d %d", ptRED, ptOpus), []string{fmt.Sprintf("a=rtpmap:%d red/48000/2", ptRED)}
+		}
+		return append([]string{
+			"m=audio 9 UDP/TLS/RTP/SAVPF " + fmts, fmt.Sprintf("a=rtpmap:%d opus/48000/2", ptOpus),
+			fmt.Sprintf("a=extmap:%d %s", idMid, negotiate.ExtMid), fmt.Sprintf("a=extmap:%d %s", idLevel, negotiate.ExtAudioLevel),
+		}, red...)
+	}
+	fmts, rtx := fmt.Sprintf("%d", ptVP8), []string(nil)
+	if !o.noRTX {
+		fmts = fmt.Sprintf("%d %d", ptVP8, ptRTX)
+		rtx = []string{fmt.Sprintf("a=rtpmap:%d rtx/90000", ptRTX), fmt.Sprintf("a=fmtp:%d apt=%d", ptRTX, ptVP8)}
+	}
+	return append([]string{
+		"m=video 9 UDP/TLS/RTP/SAVPF " + fmts, fmt.Sprintf("a=rtpmap:%d VP8/90000", ptVP8),
+		fmt.Sprintf("a=rtcp-fb:%d nack", ptVP8),
+		fmt.Sprintf("a=extmap:%d %s", idMid, negotiate.ExtMid), fmt.Sprintf("a=extmap:%d %s", idRID, negotiate.ExtRID),
+		fmt.Sprintf("a=extmap:%d %s", idRepaired, negotiate.ExtRepairedRID),
+		fmt.Sprintf("a=extmap:%d %s", idOrientation, negotiate.ExtOrientation),
+	}, rtx...)
+}
+
+func fingerprintOf(cert string) string {
+	sum := sha256.Sum256([]byte(cert))
+	hex := make([]string, len(sum))
+	for i, b := range sum {
+		hex[i] = fmt.Sprintf("%02X", b)
+	}
+	return strings.Join(hex, ":")
+}
+
+// peer is a participant of a rig and its client's side of one transport.
+type peer struct {
+	r        *rig
+	p        *Participant
+	tr       *transport
+	told     *recorder
+	in, out  *srtp.Context // the client's
+	sock     *net.UDPConn
+	seq      map[uint32]uint16
+	datagram [1500]byte
+}
+
+// recorder is an Observer.
+type recorder struct {
+	slots  [][]Slot
+	states []string
+}
+
+func (o *recorder) SlotsChanged(s []Slot)     { o.slots = append(o.slots, s) }
+func (o *recorder) MediaChanged(state string) { o.states = append(o.states, state) }
+
+// join adds a participant whose SRTP is up and whose client is ready.
+func (r *rig) join(id string, o offerSpec) *peer {
+	r.t.Helper()
+	told := &recorder{}
+	p := &Participant{
+		id: id, room: r.room, sfu: r.sfu, grants: consult.DefaultGrants(consult.Doctor), observer: told,
+		publications: map[string]*publication{},
+	}
+	v := r.connect(p, o)
+	v.told = told
+	p.transport = v.tr
+	v.apply(o)
+	if _, err := r.room.add(p); err != nil {
+		r.t.Fatal(err)
+	}
+	v.up()
+	p.Ready()
+	r.tick(0)
+	return v
+}
+
+// connect makes a transport of p, without ICE, and its client.
+func (r *rig) connect(p *Participant, o offerSpec) *peer {
+	r.t.Helper()
+	sock, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = sock.Close() })
+	_ = sock.SetReadBuffer(4 << 20)
+	t := &transport{sfu: r.sfu, room: r.room, owner: p, done: make(chan struct{}), fingerprint: "sha-256 " + fingerprintOf(o.cert)}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.media.init()
+	v := &peer{r: r, p: p, tr: t, sock: sock, seq: map[uint32]uint16{}}
+	return v
+}
+
+func (v *peer) apply(o offerSpec) map[string]negotiate.Line {
+	v.r.t.Helper()
+	sdp, intents := o.sdp()
+	offer, err := negotiate.Parse(sdp)
+	if err != nil {
+		v.r.t.Fatal(err)
+	}
+	lines, err := v.tr.apply(offer, intents)
+	if err != nil {
+		v.r.t.Fatal(err)
+	}
+	return lines
+}
+
+// up opens SRTP with fixed keys, AES-GCM as browsers choose it.
+func (v *peer) up() {
+	v.r.t.Helper()
+	context := func(b byte, opts ...srtp.ContextOption) *srtp.Context {
+		key, salt := []byte(strings.Repeat(string(rune(b)), 16)), []byte("saltsaltsalt")
+		c, err := srtp.CreateContext(key, salt, srtp.ProtectionProfileAeadAes128Gcm, opts...)
+		if err != nil {
+			v.r.t.Fatal(err)
+		}
+		return c
+	}
+	v.out, v.in = context('c'), context('s')
+	v.r.room.transportUp(v.tr, context('c', srtp.SRTPReplayProtection(replayWindow), srtp.SRTCPReplayProtection(64)), context('s'))
+	v.r.room.remoteChanged(v.tr, v.sock.LocalAddr().(*net.UDPAddr).AddrPort())
+}
+
+// rtpPacket is a packet of a stream, without extensions.
+func rtpPacket(ssrc uint32, pt uint8, seq uint16, ts uint32, payload []byte) *rtp.Packet {
+	return &rtp.Packet{
+		Header:  rtp.Header{Version: 2, PayloadType: pt, SequenceNumber: seq, Timestamp: ts, SSRC: ssrc, Marker: true},
+		Payload: payload,
+	}
+}
+
+// send brings a packet in as if it came from the network.
+func (v *peer) send(p *rtp.Packet) {
+	v.r.t.Helper()
+	v.tr.receive(v.seal(p), v.r.now, v.r.out)
+	v.r.flush()
+}
+
+// seal returns the encrypted datagram, valid until the next call.
+func (v *peer) seal(p *rtp.Packet) []byte {
+	v.r.t.Helper()
+	raw, err := p.Marshal()
+	if err != nil {
+		v.r.t.Fatal(err)
+	}
+	enc, err := v.out.EncryptRTP(v.datagram[:0], raw, nil)
+	if err != nil {
+		v.r.t.Fatal(err)
+	}
+	return enc
+}
+
+// video sends one frame of one packet on a stream, with its mid and rid.
+func (v *peer) video(ssrc uint32, rid string, key bool, text string) {
+	v.r.t.Helper()
+	v.seq[ssrc]++
+	n := v.seq[ssrc]
+	p := rtpPacket(ssrc, ptVP8, n, uint32(n)*3000, append([]byte{0x10}, vp8Frame(key, text)...))
+	if rid != "" {
+		_ = p.SetExtension(idMid, []byte("camera"))
+		_ = p.SetExtension(idRID, []byte(rid))
+	}
+	v.send(p)
+}
+
+// audio sends one Opus packet.
+func (v *peer) audio(text string) {
+	v.r.t.Helper()
+	v.seq[ssrcMic]++
+	n := v.seq[ssrcMic]
+	v.send(rtpPacket(ssrcMic, ptOpus, n, uint32(n)*960, []byte("\xf8"+text)))
+}
+
+// rtcp brings RTCP in as if it came from the network.
+func (v *peer) rtcp(packets ...rtcp.Packet) {
+	v.r.t.Helper()
+	raw, err := rtcp.Marshal(packets)
+	if err != nil {
+		v.r.t.Fatal(err)
+	}
+	enc, err := v.out.EncryptRTCP(nil, raw, nil)
+	if err != nil {
+		v.r.t.Fatal(err)
+	}
+	v.tr.receive(enc, v.r.now, v.r.out)
+	v.r.flush()
+}
+
+// received is what has been sent to the client since the last call. A datagram
+// sent behind it says where it ends.
+func (v *peer) received() (media []*rtp.Packet, control []rtcp.Packet) {
+	v.r.t.Helper()
+	end := []byte("end")
+	if _, err := v.r.out.WriteTo(end, v.sock.LocalAddr().(*net.UDPAddr).AddrPort()); err != nil {
+		v.r.t.Fatal(err)
+	}
+	v.r.flush()
+	_ = v.sock.SetReadDeadline(time.Now().Add(waitLimit))
+	buf := make([]byte, 2000)
+	for {
+		n, err := v.sock.Read(buf)
+		if err != nil {
+			v.r.t.Fatal(err)
+		}
+		switch b := buf[:n]; {
+		case string(b) == string(end):
+			return media, control
+		case isRTCP(b):
+			plain, err := v.in.DecryptRTCP(nil, b, nil)
+			if err != nil {
+				v.r.t.Fatal(err)
+			}
+			packets, err := rtcp.Unmarshal(plain)
+			if err != nil {
+				v.r.t.Fatal(err)
+			}
+			control = append(control, packets...)
+		default:
+			plain, err := v.in.DecryptRTP(nil, b, nil)
+			if err != nil {
+				v.r.t.Fatal(err)
+			}
+			p := &rtp.Packet{}
+			if err := p.Unmarshal(plain); err != nil {
+				v.r.t.Fatal(err)
+			}
+			media = append(media, p)
+		}
+	}
+}
+
+// texts are the texts of payloads, joined. They start with a letter.
+func texts(packets []*rtp.Packet) string {
+	var out []string
+	for _, p := range packets {
+		b := p.Payload
+		for len(b) > 0 && (b[0] < 'A' || b[0] > 'z') {
+			b = b[1:]
+		}
+		out = append(out, string(b))
+	}
+	return strings.Join(out, " ")
+}
+
+// keyFrameRequests counts PLI and FIR.
+func keyFrameRequests(control []rtcp.Packet) (n int) {
+	for _, c := range control {
+		switch c.(type) {
+		case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
+			n++
+		}
+	}
+	return n
+}
