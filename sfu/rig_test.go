@@ -35,14 +35,15 @@ type rig struct {
 	t    testing.TB
 	sfu  *SFU
 	room *Room
+	reg  *prometheus.Registry
 	now  time.Time
 	out  *udpmux.Batch
 }
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{t: t, now: time.Unix(1_700_000_000, 0)}
-	s, err := New(Config{Addr: "127.0.0.1:0", Now: func() time.Time { return r.now }}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	r := &rig{t: t, reg: prometheus.NewRegistry(), now: time.Unix(1_700_000_000, 0)}
+	s, err := New(Config{Addr: "127.0.0.1:0", Now: func() time.Time { return r.now }}, slog.New(slog.DiscardHandler), r.reg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -409,4 +410,20 @@ func keyFrameRequests(control []rtcp.Packet) (n int) {
 		}
 	}
 	return n
+}
+
+// counter is the value of a counter without labels.
+func (r *rig) counter(name string) float64 {
+	r.t.Helper()
+	families, err := r.reg.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "chatmed_sfu_"+name {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	r.t.Fatalf("no counter %s", name)
+	return 0
 }

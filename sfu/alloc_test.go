@@ -1,0 +1,94 @@
+//go:build !race
+
+package sfu
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/pion/rtp"
+)
+
+// flow is video and audio of one publisher, encrypted beforehand, to so many
+// subscribers.
+type flow struct {
+	r         *rig
+	from      *peer
+	datagrams [][]byte
+	buf       []byte
+	next      int
+}
+
+func newFlow(tb testing.TB, subscribers, packets int) *flow {
+	r := newRig(tb)
+	f := &flow{r: r, from: r.join("publisher", usual(1)), buf: make([]byte, 1500)}
+	for i := range subscribers {
+		r.join(fmt.Sprintf("subscriber %d", i), usual(1))
+	}
+	key := append([]byte{0x90, 0x80, 0x80, 1}, vp8Frame(true, "")...)
+	payload := append([]byte{0x90, 0x80, 0x80, 1}, vp8Frame(false, "")...)
+	payload = append(payload, make([]byte, 1100-len(payload))...)
+	for i := range packets {
+		var p *rtp.Packet
+		if i%10 == 9 {
+			p = rtpPacket(ssrcMic, ptRED, uint16(i/10+1), uint32(i)*96, red(960, "\xf8old", "\xf8new"))
+			_ = p.SetExtension(idLevel, []byte{30})
+		} else {
+			p = rtpPacket(ssrcCam, ptVP8, uint16(i-i/10+1), uint32(i/5)*3000, payload)
+			if i == 0 {
+				p.Payload = key
+			}
+		}
+		f.datagrams = append(f.datagrams, append([]byte(nil), f.from.seal(p)...))
+	}
+	return f
+}
+
+// step forwards one packet, as the socket's reader does, 16 to a burst.
+func (f *flow) step() {
+	n := copy(f.buf, f.datagrams[f.next])
+	f.next++
+	f.from.tr.receive(f.buf[:n], f.r.now, f.r.out)
+	if f.next%16 == 0 {
+		f.r.flush()
+	}
+}
+
+// TestForwardingAllocatesNothing covers decryption, the ring, all decisions,
+// rewriting, encryption and the queue to the socket.
+func TestForwardingAllocatesNothing(t *testing.T) {
+	const warm, runs = 1200, 2000
+	for _, subscribers := range []int{1, 5} {
+		f := newFlow(t, subscribers, warm+runs+1)
+		for range warm {
+			f.step()
+		}
+		before := f.r.counter("packets_forwarded_total")
+		if n := testing.AllocsPerRun(runs, f.step); n != 0 {
+			t.Errorf("%d subscribers: %v allocations per packet", subscribers, n)
+		}
+		if sent := f.r.counter("packets_forwarded_total") - before; int(sent) != (runs+1)*subscribers {
+			t.Errorf("%d subscribers: %v packets sent of %d", subscribers, sent, (runs+1)*subscribers)
+		}
+	}
+}
+
+// BenchmarkForward reports the time per forwarded packet, per subscriber.
+func BenchmarkForward(b *testing.B) {
+	for _, subscribers := range []int{1, 5, 50} {
+		b.Run(fmt.Sprint(subscribers), func(b *testing.B) {
+			const batch = 10_000
+			b.ReportAllocs()
+			var f *flow
+			for i := 0; b.Loop(); i++ {
+				if i%batch == 0 {
+					b.StopTimer()
+					f = newFlow(b, subscribers, batch)
+					b.StartTimer()
+				}
+				f.step()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*subscribers), "ns/forwarded")
+		})
+	}
+}
