@@ -25,6 +25,7 @@ Usage:
   chatmed serve [flags]          run the server
   chatmed demo [flags]           run it and print a sandbox key and demo links
   chatmed keys create --name N --plan starter|professional|enterprise [--mode live|test]
+                      [--account A] [--email E] [--origins O,...]
   chatmed keys list
   chatmed keys revoke ID
   chatmed version
