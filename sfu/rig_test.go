@@ -38,6 +38,7 @@ type rig struct {
 	reg  *prometheus.Registry
 	now  time.Time
 	out  *udpmux.Batch
+	sink *net.UDPConn // the clients' socket if they share one
 }
 
 func newRig(t testing.TB) *rig {
@@ -53,12 +54,17 @@ func newRig(t testing.TB) *rig {
 		}
 	})
 	r.sfu, r.out = s, s.conn.NewBatch()
+	r.clear()
+	return r
+}
+
+// clear starts with an empty room.
+func (r *rig) clear() {
 	r.room = &Room{
-		id: "r", sfu: s, participants: map[string]*Participant{},
+		id: "r", sfu: r.sfu, participants: map[string]*Participant{},
 		kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	close(r.room.done)
-	return r
 }
 
 // tick lets time pass and does what the room's worker does.
@@ -237,17 +243,26 @@ func (r *rig) join(id string, o offerSpec) *peer {
 // connect makes a transport of p, without ICE, and its client.
 func (r *rig) connect(p *Participant, o offerSpec) *peer {
 	r.t.Helper()
+	sock := r.sink
+	if sock == nil {
+		sock = r.listen()
+	}
+	t := &transport{sfu: r.sfu, room: r.room, owner: p, done: make(chan struct{}), fingerprint: "sha-256 " + fingerprintOf(o.cert)}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.media.init()
+	v := &peer{r: r, p: p, tr: t, sock: sock, seq: map[uint32]uint16{}}
+	return v
+}
+
+func (r *rig) listen() *net.UDPConn {
+	r.t.Helper()
 	sock, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = sock.Close() })
 	_ = sock.SetReadBuffer(4 << 20)
-	t := &transport{sfu: r.sfu, room: r.room, owner: p, done: make(chan struct{}), fingerprint: "sha-256 " + fingerprintOf(o.cert)}
-	t.ctx, t.cancel = context.WithCancel(context.Background())
-	t.media.init()
-	v := &peer{r: r, p: p, tr: t, sock: sock, seq: map[uint32]uint16{}}
-	return v
+	return sock
 }
 
 func (v *peer) apply(o offerSpec) map[string]negotiate.Line {
