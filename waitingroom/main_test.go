@@ -85,7 +85,7 @@ func newClinic(tb testing.TB) *clinic {
 // emptyClinic is a clinic without a database.
 func emptyClinic(tb testing.TB) *clinic {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	tb.Cleanup(cancel)
 	c := &clinic{
 		tb: tb, ctx: ctx, log: slog.New(slog.DiscardHandler),
