@@ -40,13 +40,6 @@ func noAllocations(t *testing.T, c, sink *Conn, to netip.AddrPort) {
 			}
 			_ = batch.Flush()
 		},
-		"burst": func() {
-			burst := c.Begin()
-			for range 10 {
-				_, _ = c.WriteToAddrPort(p, to)
-			}
-			burst.End()
-		},
 		"at once": func() {
 			for range 10 {
 				_, _ = c.WriteToAddrPort(p, to)

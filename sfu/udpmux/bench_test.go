@@ -44,16 +44,13 @@ func BenchmarkSend(b *testing.B) {
 	ways := []struct {
 		name  string
 		off   Disable
-		burst bool // through WriteToAddrPort
 		batch bool
 	}{
-		{"plain", Disable{Batching: true}, false, false},
-		{"one socket, at once", Disable{SendSocket: true}, false, false},
-		{"send socket, at once", Disable{}, false, false},
-		{"batch", Disable{Segmentation: true}, false, true},
-		{"batch, segmented", Disable{}, false, true},
-		{"burst", Disable{Segmentation: true}, true, false},
-		{"burst, segmented", Disable{}, true, false},
+		{"plain", Disable{Batching: true}, false},
+		{"one socket, at once", Disable{SendSocket: true}, false},
+		{"send socket, at once", Disable{}, false},
+		{"batch", Disable{Segmentation: true}, true},
+		{"batch, segmented", Disable{}, true},
 	}
 	for _, w := range ways {
 		b.Run(w.name, func(b *testing.B) {
@@ -63,26 +60,15 @@ func BenchmarkSend(b *testing.B) {
 			batch := c.NewBatch()
 			b.ReportAllocs()
 			for sent := 0; b.Loop(); sent++ {
-				// One operation is one packet: the burst around it opens and
-				// closes every 400.
 				i := sent % (benchReceivers * benchBurst)
 				dst := to[i/benchBurst]
-				switch {
-				case w.batch:
-					_, _ = batch.WriteTo(p, dst)
-					if i == benchReceivers*benchBurst-1 {
-						_ = batch.Flush()
-					}
-				case w.burst:
-					if i == 0 {
-						c.Begin()
-					}
+				if !w.batch {
 					_, _ = c.WriteToAddrPort(p, dst)
-					if i == benchReceivers*benchBurst-1 {
-						(&Burst{conn: c}).End()
-					}
-				default:
-					_, _ = c.WriteToAddrPort(p, dst)
+					continue
+				}
+				_, _ = batch.WriteTo(p, dst)
+				if i == benchReceivers*benchBurst-1 {
+					_ = batch.Flush()
 				}
 			}
 		})

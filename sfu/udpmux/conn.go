@@ -72,10 +72,6 @@ type Conn struct {
 	gate      *gate
 	queues    queuePool
 
-	bursts atomic.Int64  // declared and not ended
-	dirty  atomic.Uint64 // shards that hold packets; a bit changes under its shard's lock
-	burst  burstState
-
 	readMu sync.Mutex // the one reader's
 }
 
@@ -104,7 +100,7 @@ func Listen(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Conn, err
 		_ = pc.Close()
 		return nil, fmt.Errorf("udpmux: listening gave a %T", pc)
 	}
-	c := &Conn{udp: udp, family: fam, reg: reg, gate: newGate(), stats: &stats{}, burst: newBurstState()}
+	c := &Conn{udp: udp, family: fam, reg: reg, gate: newGate(), stats: &stats{}}
 	c.limits = &limits{size: cfg.MTU - headers}
 	c.limits.segments.Store(1)
 	c.backend, c.info, err = open(udp, fam, cfg, c.stats, c.limits, log)
@@ -202,6 +198,28 @@ func (c *Conn) ReadFrom(p []byte) (int, net.Addr, error) {
 	return n, net.UDPAddrFromAddrPort(addr), nil
 }
 
+// WriteToAddrPort sends p to dst at once. It never waits for room in the
+// socket: a packet that finds none is dropped, counted, and reported as sent.
+func (c *Conn) WriteToAddrPort(p []byte, dst netip.AddrPort) (int, error) {
+	dst, err := c.destination(dst)
+	if err != nil {
+		return 0, err
+	}
+	if len(p) > maxDatagram {
+		c.stats.drop(dropTooLarge, 1)
+		return 0, errTooLarge
+	}
+	if !c.gate.enter() {
+		c.stats.drop(dropClosed, 1)
+		return 0, net.ErrClosed
+	}
+	defer c.gate.leave()
+	if err := c.backend.sendOne(p, dst); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
 // WriteTo is WriteToAddrPort for net.PacketConn; addr must be a *net.UDPAddr.
 func (c *Conn) WriteTo(p []byte, addr net.Addr) (int, error) {
 	udp, ok := addr.(*net.UDPAddr)
@@ -229,13 +247,12 @@ func (c *Conn) SetWriteDeadline(time.Time) error {
 	return nil
 }
 
-// Close sends what bursts have gathered, ends blocked reads, waits for every
-// system call in progress and closes the socket. What a Batch holds is lost.
-// Each call returns once the socket is closed.
+// Close ends blocked reads, waits for every system call in progress and closes
+// the socket. What a Batch holds is lost. Each call returns once the socket is
+// closed.
 func (c *Conn) Close() error {
 	c.closeOnce.Do(func() {
 		c.closed.Store(true)
-		c.drainShards()
 		c.gate.close()
 		if c.reg != nil { // its values are read from the socket
 			c.reg.Unregister((*collector)(c))

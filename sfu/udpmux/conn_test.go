@@ -54,14 +54,11 @@ func TestRoundTrip(t *testing.T) {
 				if from := readAll(t, c, want); from != at(peer, host) {
 					t.Fatalf("came from %v, want %v", from, at(peer, host))
 				}
-				burst := c.Begin()
 				for _, p := range want {
 					if _, err := c.WriteToAddrPort([]byte(p), at(peer, a.host)); err != nil {
 						t.Fatal(err)
 					}
 				}
-				burst.End()
-				burst.End() // a second one does nothing
 				if from := readAll(t, peer, want); from != at(c, host) {
 					t.Fatalf("came from %v, want %v", from, at(c, host))
 				}
@@ -69,9 +66,6 @@ func TestRoundTrip(t *testing.T) {
 					t.Fatal(err)
 				}
 				readAll(t, peer, []string{"at once"})
-				if n := c.bursts.Load(); n != 0 {
-					t.Fatalf("%d bursts left", n)
-				}
 			})
 		}
 	}
@@ -161,13 +155,13 @@ func TestLargeDatagrams(t *testing.T) {
 			for _, n := range []int{1452, 1453, 1453, largest, largest, 10} {
 				want = append(want, strings.Repeat("x", n))
 			}
-			burst := a.Begin()
+			batch := a.NewBatch()
 			for _, p := range want {
-				if _, err := a.WriteToAddrPort([]byte(p), at(b, "127.0.0.1")); err != nil {
+				if _, err := batch.WriteTo([]byte(p), at(b, "127.0.0.1")); err != nil {
 					t.Fatal(err)
 				}
 			}
-			burst.End()
+			_ = batch.Flush()
 			readAll(t, b, want)
 		})
 	}
@@ -260,16 +254,6 @@ func TestCloseWhileBusy(t *testing.T) {
 			}
 			p := make([]byte, 1200)
 			for range 2 {
-				run(func() error {
-					burst := c.Begin()
-					defer burst.End()
-					for range 20 {
-						if _, err := c.WriteToAddrPort(p, dst); err != nil {
-							return err
-						}
-					}
-					return nil
-				})
 				run(func() error { _, err := c.WriteToAddrPort(p, dst); return err })
 				batch := c.NewBatch()
 				run(func() error {
@@ -298,25 +282,6 @@ func TestCloseWhileBusy(t *testing.T) {
 			if c.stats.drops[dropClosed].Load() == 0 {
 				t.Error("packets lost by closing are not counted")
 			}
-			for i := range c.burst.shards {
-				if s := &c.burst.shards[i]; s.sending || s.fill != nil {
-					t.Errorf("shard %d: sending %v, holds packets %v", i, s.sending, s.fill != nil)
-				}
-			}
 		})
 	}
-}
-
-// What a burst has gathered when the socket closes still leaves.
-func TestCloseSendsGathered(t *testing.T) {
-	c, sink := listen(t, Config{}), listen(t, Config{})
-	burst := c.Begin()
-	defer burst.End()
-	if _, err := c.WriteToAddrPort([]byte("bye"), at(sink, "127.0.0.1")); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
-	readAll(t, sink, []string{"bye"})
 }

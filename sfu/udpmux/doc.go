@@ -7,49 +7,40 @@
 // What a datagram costs is the system call, the way through the IP stack and
 // the wake-up of the network poller. Three things lower it on Linux:
 //
-//   - Packets are gathered during a burst and leave by sendmmsg(2).
+//   - Packets are gathered in a [Batch] and leave by sendmmsg(2).
 //   - Consecutive packets to one destination, equal in size but for the last,
 //     become one message that the kernel cuts up (UDP_SEGMENT, "GSO"). Only
-//     this changes the order of magnitude. The number of segments in a message
-//     is capped, and the messages of a run that reached the cap are dealt out
-//     in turns among the destinations, so that a key frame does not leave as
-//     one train.
+//     this changes the order of magnitude.
 //   - Sending happens on a second socket bound to the same address, which the
 //     poller doesn't know. A classic BPF program on the reuseport group sends
 //     every incoming datagram to the first socket.
 //
-// There are two ways to gather packets. Nothing is ever flushed by a timer.
-//
-// A [Batch] belongs to one goroutine, which encrypts into it (Reserve, Commit)
+// A Batch belongs to one goroutine, which encrypts into it (Reserve, Commit)
 // or copies into it (WriteTo) and calls Flush when its burst ends. No lock is
-// taken per packet.
+// taken per packet and none is held across a system call. Nothing is ever
+// flushed by a timer. [Conn.WriteToAddrPort], which Pion uses for STUN and
+// DTLS, sends one packet at once.
 //
-// Pion writes through [Conn.WriteToAddrPort] and knows nothing of batches. A
-// goroutine that is about to make it write declares a burst:
-//
-//	burst := conn.Begin()
-//	defer burst.End()
-//	// writes to many tracks, a destination at a time
-//
-// While at least one burst is declared, by whomever, WriteToAddrPort copies the
-// packet into a shard picked by the destination; the end of every burst flushes
-// all shards that hold something. While none is, the packet is sent at once.
-// Bursts of several goroutines overlap freely: a packet is in the kernel's hands, or
-// in those of a goroutine already sending for the shard, by the end of the
-// first burst that was declared when it was written. A Burst that never ends
-// holds packets back until its shard is full, hence the defer.
-//
-// A shard has a lock for its queue and a token for the right to send. The
-// holder of the token takes the filled queue out under the lock and sends it
-// after releasing the lock; who finds the token taken leaves the packets to the
-// holder, which looks again before it puts the token down; after a few rounds
-// the next to ask waits and takes it over. So no lock is held across a system
-// call and the packets of one destination keep their order.
-// Between a Batch and WriteToAddrPort, or between two Batches, there is no
-// order.
+// The packets of one Batch to one destination are handed to the kernel in the
+// order they were committed. Between two Batches, or a Batch and
+// WriteToAddrPort, the order is that of the calls that send (Flush and
+// WriteToAddrPort), and there is none between calls that overlap. What a Batch
+// sends is not in order across destinations.
 //
 // A full socket buffer never blocks the caller: the packet is dropped and
 // counted by reason.
+//
+// # Pacing
+//
+// No timer spreads packets: what is flushed is handed to the kernel at once,
+// and a key frame reaches a single receiver as fast as the interface sends. Two
+// things soften it. A message carries [Config.MaxSegments] packets at most, so
+// that other traffic of the machine, and a fair queue discipline (fq), can come
+// between the messages of one key frame. And where a run of packets reached
+// that cap, the messages queued with it leave in turns, the first of each
+// destination, then the second of each, so that no receiver waits for the whole
+// of another's key frame. The turns reach as far as one queue of a Batch: 128 KiB
+// or 64 messages.
 //
 // # Receiving
 //

@@ -10,7 +10,7 @@ import (
 )
 
 // Two server-side ICE agents behind one UDPMuxDefault on our socket, each
-// with a client of its own: connectivity checks and data both ways, in bursts.
+// with a client of its own: connectivity checks and data both ways.
 func TestUnderICEMux(t *testing.T) {
 	for name, off := range fallbacks {
 		t.Run(name, func(t *testing.T) {
@@ -24,7 +24,7 @@ func TestUnderICEMux(t *testing.T) {
 			var wg sync.WaitGroup
 			for i := range 2 {
 				wg.Go(func() {
-					if err := callThroughMux(ctx, mux, conn, fmt.Sprintf("call %d ", i)); err != nil {
+					if err := callThroughMux(ctx, mux, fmt.Sprintf("call %d ", i)); err != nil {
 						t.Error(err)
 					}
 				})
@@ -48,7 +48,7 @@ func agent(opts ...ice.AgentOption) (*ice.Agent, error) {
 		ice.WithMulticastDNSMode(ice.MulticastDNSModeDisabled))...)
 }
 
-func callThroughMux(ctx context.Context, mux ice.UDPMux, conn *Conn, text string) error {
+func callThroughMux(ctx context.Context, mux ice.UDPMux, text string) error {
 	server, err := agent(ice.WithUDPMux(mux))
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func callThroughMux(ctx context.Context, mux ice.UDPMux, conn *Conn, text string
 	case err := <-failed:
 		return err
 	case fromServer := <-accepted:
-		return echo(conn, fromServer, fromClient, text)
+		return echo(fromServer, fromClient, text)
 	}
 }
 
@@ -118,17 +118,14 @@ func exchange(ctx context.Context, from, to *ice.Agent) error {
 	}
 }
 
-func echo(conn *Conn, server, client *ice.Conn, text string) error {
+func echo(server, client *ice.Conn, text string) error {
 	buf := make([]byte, 1500)
 	for round := range 20 {
-		burst := conn.Begin()
 		for i := range 8 {
 			if _, err := server.Write(fmt.Appendf(nil, "%s%d %d", text, round, i)); err != nil {
-				burst.End()
 				return err
 			}
 		}
-		burst.End()
 		for i := range 8 {
 			n, err := client.Read(buf)
 			if want := fmt.Sprintf("%s%d %d", text, round, i); err != nil || string(buf[:n]) != want {

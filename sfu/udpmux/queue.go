@@ -110,8 +110,8 @@ func (q *queue) reset() {
 	q.used, q.open, q.capped = 0, false, false
 }
 
-// queuePool lends queues, so that a Batch or a shard costs memory only while it
-// holds packets. sync.Pool would lose them to each collection.
+// queuePool lends queues, so that a Batch costs memory only while it holds
+// packets. sync.Pool would lose them to each collection.
 type queuePool struct {
 	prepare func(*queue)
 
