@@ -101,8 +101,15 @@ describe('quality', () => {
   it('adds up the counters', () => {
     const s = sample(
       [
-        { type: 'candidate-pair', state: 'succeeded', nominated: true, bytesSent: 10, bytesReceived: 20, currentRoundTripTime: 0.05 },
-        { type: 'candidate-pair', state: 'waiting', bytesSent: 99 },
+        {
+          type: 'candidate-pair',
+          state: 'succeeded',
+          nominated: true,
+          bytesSent: 10,
+          bytesReceived: 20,
+          currentRoundTripTime: 0.05,
+        },
+        { type: 'candidate-pair', state: 'waiting', bytesSent: 99, nominated: false },
         { type: 'inbound-rtp', packetsReceived: 5, packetsLost: 1 },
         { type: 'inbound-rtp', packetsReceived: 7, packetsLost: 0 },
         { type: 'remote-inbound-rtp', fractionLost: 0.1 },
@@ -110,7 +117,15 @@ describe('quality', () => {
       ],
       5,
     );
-    expect(s).toEqual({ at: 5, bytesSent: 10, bytesReceived: 20, packetsReceived: 12, packetsLost: 1, roundTrip: 50, remoteLoss: 0.1 });
+    expect(s).toEqual({
+      at: 5,
+      bytesSent: 10,
+      bytesReceived: 20,
+      packetsReceived: 12,
+      packetsLost: 1,
+      roundTrip: 50,
+      remoteLoss: 0.1,
+    });
   });
 });
 

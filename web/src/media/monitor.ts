@@ -1,18 +1,18 @@
 import { isSilent, judge, sample, steady, type Quality, type Sample } from './quality';
 
-const EVERY = 1_000;
+const EVERY = 500;
 /** Quality is judged over this many samples, so that one lost packet is no news. */
-const WINDOW = 4;
-const SILENT_SAMPLES = 2;
+const WINDOW = 8;
+const SILENT_SAMPLES = 3;
 
 export interface MonitorEvents {
   stats: () => Promise<RTCStatsReport | null>;
   quality: (q: Quality) => void;
-  /** We have been sending into a void for two seconds. */
+  /** We have been sending into a void for a second and a half. */
   silent: () => void;
 }
 
-/** Reads the connection's counters once a second while started. */
+/** Reads the connection's counters twice a second while started. */
 export class Monitor {
   private timer: ReturnType<typeof setInterval> | undefined;
   private samples: Sample[] = [];

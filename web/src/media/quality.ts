@@ -37,7 +37,7 @@ export function judge(before: Sample, after: Sample): Quality {
  * congestion feedback: then the path is dead, whatever ICE still believes.
  */
 export function isSilent(before: Sample, after: Sample): boolean {
-  return after.bytesSent - before.bytesSent > 1_000 && after.bytesReceived === before.bytesReceived;
+  return after.bytesSent - before.bytesSent > 500 && after.bytesReceived === before.bytesReceived;
 }
 
 /** Shows a change only after it has been seen twice, so that the word does not flicker. */
@@ -60,6 +60,11 @@ interface Counters {
   currentRoundTripTime?: number;
 }
 
+/** A pair in use falls back to "in-progress" when its checks go unanswered, so the state alone won't do. */
+function isChosen(pair: Counters): boolean {
+  return pair.nominated ?? pair.state === 'succeeded';
+}
+
 export function sample(report: Iterable<Counters>, at: number): Sample {
   const s: Sample = {
     at,
@@ -71,7 +76,7 @@ export function sample(report: Iterable<Counters>, at: number): Sample {
     remoteLoss: null,
   };
   for (const r of report) {
-    if (r.type === 'candidate-pair' && r.state === 'succeeded' && r.nominated !== false) {
+    if (r.type === 'candidate-pair' && isChosen(r)) {
       s.bytesSent += r.bytesSent ?? 0;
       s.bytesReceived += r.bytesReceived ?? 0;
       if (r.currentRoundTripTime !== undefined) s.roundTrip = r.currentRoundTripTime * 1_000;

@@ -56,14 +56,28 @@ describe('apply', () => {
     expect(back.stage).toBe('waiting');
     const inCall = apply(
       play(waiting),
-      { type: 'resumed', ...seat, state: 'in_call', slots: [slot(0, 'd', 'camera')], participants: [], chat: [] },
+      {
+        type: 'resumed',
+        ...seat,
+        state: 'in_call',
+        slots: [slot(0, 'd', 'camera')],
+        participants: [],
+        chat: [],
+      },
       0,
     );
     expect(inCall).toMatchObject({ stage: 'call', waiting: null, slots: [{ participant_id: 'd' }] });
   });
 
   it('takes each chat message once', () => {
-    const message = { id: 'm1', participant_id: 'p', role: 'doctor', name: 'D', text: 'x', sent_at: '' } as const;
+    const message = {
+      id: 'm1',
+      participant_id: 'p',
+      role: 'doctor',
+      name: 'D',
+      text: 'x',
+      sent_at: '',
+    } as const;
     const m = play(waiting, admitted, { type: 'chat', message }, { type: 'chat', message });
     expect(m.chat).toHaveLength(1);
   });

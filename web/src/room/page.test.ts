@@ -58,14 +58,20 @@ describe('takeToken', () => {
   });
 
   it('comes back after a reload, as the same page', async () => {
-    const { win } = fakeWindow({ hash: '', state: { chatmed: { token: 't', instance: 'old', inside: true } } });
+    const { win } = fakeWindow({
+      hash: '',
+      state: { chatmed: { token: 't', instance: 'old', inside: true } },
+    });
     const memory = memoryOf(win);
     await expect(takeToken(win, memory, 10)).resolves.toBe('t');
     expect(memory.get()).toMatchObject({ instance: 'old', inside: true });
   });
 
   it('starts anew with another link', async () => {
-    const { win } = fakeWindow({ hash: '#token=u', state: { chatmed: { token: 't', instance: 'old', inside: true } } });
+    const { win } = fakeWindow({
+      hash: '#token=u',
+      state: { chatmed: { token: 't', instance: 'old', inside: true } },
+    });
     const memory = memoryOf(win);
     await takeToken(win, memory, 10);
     expect(memory.get()).toMatchObject({ token: 'u', inside: false });
@@ -110,8 +116,16 @@ it('trusts the ancestor over the referrer', () => {
 it('reads hints from a token without trusting its form', () => {
   const claims = { role: 'doctor', name: 'Zoé', lang: 'fr', grants: { publish: ['camera', 'rocket'] } };
   const bytes = new TextEncoder().encode(JSON.stringify(claims));
-  const part = btoa(String.fromCharCode(...bytes)).replace(/\+/g, '-').replace(/\//g, '_').replace(/=/g, '');
-  expect(hintsOf(`x.${part}.y`)).toEqual({ role: 'doctor', name: 'Zoé', language: 'fr', publish: ['camera'] });
+  const part = btoa(String.fromCharCode(...bytes))
+    .replace(/\+/g, '-')
+    .replace(/\//g, '_')
+    .replace(/=/g, '');
+  expect(hintsOf(`x.${part}.y`)).toEqual({
+    role: 'doctor',
+    name: 'Zoé',
+    language: 'fr',
+    publish: ['camera'],
+  });
   expect(hintsOf('x.e30.y').publish).toBeNull();
   const none = { role: null, name: null, language: null, publish: null };
   for (const bad of ['', 'x', 'x.%%.y', 'x.bnVsbA.y']) expect(hintsOf(bad)).toEqual(none);
