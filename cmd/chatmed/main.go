@@ -28,6 +28,7 @@ Usage:
                       [--account A] [--email E] [--origins O,...]
   chatmed keys list
   chatmed keys revoke ID
+  chatmed loadtest [flags]       load a server of this machine and measure it
   chatmed version
 
 Settings are flags, CHATMED_* variables or a YAML file of the same names:
@@ -69,11 +70,13 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return serve(ctx, cfg, command == "demo", out)
 	case "keys":
 		return keys(ctx, args, out)
+	case "loadtest":
+		return loadTest(ctx, args, out, os.Stderr)
 	case "version":
 		_, err := fmt.Fprintf(out, "chatmed %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return err
 	case "help":
 		return flag.ErrHelp
 	}
-	return fmt.Errorf("unknown command %q: serve, demo, keys, version or help", command)
+	return fmt.Errorf("unknown command %q: serve, demo, keys, loadtest, version or help", command)
 }

@@ -53,7 +53,7 @@ func rules() map[string]rule {
 	all := map[string]rule{
 		"cmd/chatmed": {may: slices.Concat(wired, clinical, []string{
 			"api", "signaling", "waitingroom", "recording", "sfu", "sfu/relay", "web",
-			consult, auth, "internal/limits", "internal/blob", "internal/fhir",
+			consult, auth, "internal/limits", "internal/blob", "internal/fhir", "internal/loadtest",
 		})},
 		"api":         {may: append([]string{consult, auth, "internal/limits", "internal/fhir", "waitingroom"}, clinical...)},
 		"signaling":   {may: []string{consult, auth, "sfu", "waitingroom"}},
@@ -78,7 +78,11 @@ func rules() map[string]rule {
 		"internal/blob":      {},
 		"internal/config":    {},
 		"internal/telemetry": {},
+		"internal/loadtest":  {}, // a client, which knows the server by its documents only
 		"web":                {},
+
+		// It measures a server from outside, as clients see it.
+		"internal/loadtest": {},
 
 		// Only tests import these.
 		"internal/architecture":      {},

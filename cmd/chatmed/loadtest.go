@@ -1,0 +1,64 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/chatmed/chatmed/internal/config"
+	"github.com/chatmed/chatmed/internal/loadtest"
+)
+
+// loadTest plays many clients against a running server and reports what they
+// got and what it cost.
+func loadTest(ctx context.Context, args []string, out, progress io.Writer) error {
+	o := loadtest.Options{Version: version}
+	fs := flag.NewFlagSet("chatmed loadtest", flag.ContinueOnError)
+	fs.StringVar(&o.Target, "target", loadtest.TargetChatMed, "chatmed or janus (videoroom over WebSocket)")
+	fs.StringVar(&o.URL, "url", "http://127.0.0.1:8080", "the server; for janus ws://…")
+	fs.StringVar(&o.Key, "key", "", "API key, or CHATMED_LOADTEST_KEY")
+	fs.StringVar(&o.Admin, "admin", "", "URL of the admin pages, for the server's CPU and memory")
+	fs.IntVar(&o.PID, "pid", 0, "process id of the server, for its CPU and memory")
+	fs.StringVar(&o.Name, "name", "", "name of the workload in the report")
+	fs.IntVar(&o.Round, "round", 1, "number of the repetition in the report")
+	fs.IntVar(&o.Rooms, "rooms", 1, "rooms")
+	fs.IntVar(&o.Participants, "participants", 2, "participants of each room")
+	fs.IntVar(&o.Publishers, "publishers", 0, "participants of each room that publish; 0 for all")
+	fs.StringVar(&o.Profile, "profile", loadtest.ProfileCamera, "audio, camera or simulcast")
+	fs.BoolVar(&o.RED, "red", false, "send Opus as RED")
+	fs.DurationVar(&o.Ramp, "ramp", 20*time.Millisecond, "at least this between the starts of two joins")
+	fs.DurationVar(&o.Settle, "settle", 2*time.Second, "pause after the last join")
+	fs.DurationVar(&o.Duration, "duration", 20*time.Second, "how long to measure")
+	fs.BoolVar(&o.AllowRemote, "allow-remote", false, "load a server that is not this machine")
+	file := fs.String("json", "", "also write the result to this file")
+	if err := config.ParseFlags(fs, args); err != nil {
+		return err
+	}
+	o.Key = cmp.Or(o.Key, os.Getenv("CHATMED_LOADTEST_KEY"))
+	r, err := loadtest.Run(ctx, o, progress)
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.Print(out), writeJSON(*file, r))
+}
+
+// writeJSON writes v to the file of that name, if any.
+func writeJSON(name string, v any) error {
+	if name == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(name, append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("result: %w", err)
+	}
+	return nil
+}
