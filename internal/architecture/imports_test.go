@@ -78,7 +78,6 @@ func rules() map[string]rule {
 		"internal/blob":      {},
 		"internal/config":    {},
 		"internal/telemetry": {},
-		"internal/loadtest":  {}, // a client, which knows the server by its documents only
 		"web":                {},
 
 		// It measures a server from outside, as clients see it.
