@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/pion/rtp"
+	"github.com/pion/rtp/codecs"
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 	"github.com/pion/webrtc/v4/pkg/media"
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,7 +45,9 @@ type client struct {
 	part  *Participant
 	cam   *webrtc.TrackLocalStaticSample
 	mic   *webrtc.TrackLocalStaticSample
-	codec string
+	codec webrtc.RTPCodecCapability
+	rids  []string // simulcast, lowest first
+	cams  map[string]*ridTrack
 
 	mu     sync.Mutex
 	cond   *sync.Cond
@@ -55,12 +59,16 @@ type client struct {
 
 type clientOption func(*client)
 
-func withCodec(mime string) clientOption { return func(c *client) { c.codec = mime } }
+func withCodec(codec webrtc.RTPCodecCapability) clientOption {
+	return func(c *client) { c.codec = codec }
+}
+
+func withSimulcast(rids ...string) clientOption { return func(c *client) { c.rids = rids } }
 
 func newClient(t *testing.T, s *SFU, name string, slots int, opts ...clientOption) *client {
 	t.Helper()
 	c := &client{
-		t: t, sfu: s, name: name, codec: webrtc.MimeTypeVP8,
+		t: t, sfu: s, name: name, codec: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000},
 		tracks: map[string]*webrtc.TrackRemote{}, got: map[string][]*rtp.Packet{},
 	}
 	c.cond = sync.NewCond(&c.mu)
@@ -81,14 +89,23 @@ func (c *client) connectPC(slots int) {
 	c.must(err)
 	c.t.Cleanup(func() { _ = pc.Close() })
 	c.pc = pc
-	c.cam, err = webrtc.NewTrackLocalStaticSample(webrtc.RTPCodecCapability{MimeType: c.codec}, "cam", c.name)
-	c.must(err)
+	if len(c.rids) == 0 {
+		c.cam, err = webrtc.NewTrackLocalStaticSample(c.codec, "cam", c.name)
+		c.must(err)
+	}
 	c.mic, err = webrtc.NewTrackLocalStaticSample(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus}, "mic", c.name)
 	c.must(err)
-	for _, tr := range []webrtc.TrackLocal{c.mic, c.cam} {
+	tracks := []webrtc.TrackLocal{c.mic}
+	if c.cam != nil {
+		tracks = append(tracks, c.cam)
+	}
+	for _, tr := range tracks {
 		x, err := pc.AddTransceiverFromTrack(tr, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
 		c.must(err)
 		go drainRTCP(x.Sender())
+	}
+	if len(c.rids) > 0 {
+		c.addSimulcast()
 	}
 	for range slots {
 		for _, k := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
@@ -245,4 +262,67 @@ func (c *client) addSlot() {
 		_, err := c.pc.AddTransceiverFromKind(k, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
 		c.must(err)
 	}
+}
+
+// ridTrack is one simulcast encoding. Pion leaves it to the sender to name mid
+// and rid in every packet.
+type ridTrack struct {
+	*webrtc.TrackLocalStaticRTP
+	packetizer rtp.Packetizer
+	sender     *webrtc.RTPSender
+	mid        func() string
+}
+
+func (c *client) addSimulcast() {
+	c.t.Helper()
+	c.cams = map[string]*ridTrack{}
+	var x *webrtc.RTPTransceiver
+	for _, rid := range c.rids {
+		tr, err := webrtc.NewTrackLocalStaticRTP(c.codec, "cam", c.name, webrtc.WithRTPStreamID(rid))
+		c.must(err)
+		if x == nil {
+			x, err = c.pc.AddTransceiverFromTrack(tr, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
+			c.must(err)
+		} else {
+			c.must(x.Sender().AddEncoding(tr))
+		}
+		c.cams[rid] = &ridTrack{
+			TrackLocalStaticRTP: tr, sender: x.Sender(), mid: x.Mid,
+			packetizer: rtp.NewPacketizer(1100, 0, 0, &codecs.VP8Payloader{EnablePictureID: true}, rtp.NewRandomSequencer(), 90000),
+		}
+	}
+	for _, rid := range c.rids {
+		go func() {
+			buf := make([]byte, 1500)
+			for {
+				if _, _, err := x.Sender().ReadSimulcast(buf, rid); err != nil {
+					return
+				}
+			}
+		}()
+	}
+}
+
+// WriteSample sends one frame under its mid and rid.
+func (r *ridTrack) WriteSample(s media.Sample) error {
+	for _, p := range r.packetizer.Packetize(s.Data, uint32(s.Duration.Seconds()*90000)) {
+		for _, x := range r.sender.GetParameters().HeaderExtensions {
+			value := ""
+			switch x.URI {
+			case sdp.SDESMidURI:
+				value = r.mid()
+			case sdp.SDESRTPStreamIDURI:
+				value = r.RID()
+			default:
+				continue
+			}
+			if err := p.SetExtension(uint8(x.ID), []byte(value)); err != nil {
+				return err
+			}
+		}
+		if err := r.WriteRTP(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
