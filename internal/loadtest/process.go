@@ -20,6 +20,7 @@ const ticksPerSecond = 100
 // usage is what a process has used so far.
 type usage struct {
 	user, system float64 // CPU seconds
+	exact        float64 // both, to the nanosecond; 0: unknown
 	rss, peak    int64   // bytes; 0: unknown
 	goroutines   float64 // 0: unknown
 	fds          float64
@@ -27,7 +28,13 @@ type usage struct {
 	forwarded    float64 // packets, by the server's own count
 }
 
-func (u usage) cpu() float64 { return u.user + u.system }
+// cpu is all CPU seconds, as exactly as they are known.
+func (u usage) cpu() float64 {
+	if u.exact > 0 {
+		return u.exact
+	}
+	return u.user + u.system
+}
 
 // meter reads a process by its id, and by its metrics page.
 type meter struct {
@@ -74,6 +81,9 @@ func (u *usage) readProc(pid int) error {
 	}
 	if u.user, u.system, err = cpuOfStat(stat); err != nil {
 		return err
+	}
+	if cpu, ok := cpuClock(pid); ok {
+		u.exact = cpu.Seconds()
 	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -183,4 +193,11 @@ func waitUntil(ctx context.Context, w *window, at time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// since makes the CPU times those since an earlier look.
+func (u *usage) since(before usage) {
+	u.user -= before.user
+	u.system -= before.system
+	u.exact -= before.exact
 }

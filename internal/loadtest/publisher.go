@@ -112,11 +112,12 @@ func (p *publisher) newTrack(s *outStream, mime string) (err error) {
 	if s.layer.rid != "" {
 		opts = append(opts, webrtc.WithRTPStreamID(s.layer.rid))
 	}
+	codec := webrtc.RTPCodecCapability{MimeType: mime, ClockRate: 48000, Channels: 2}
 	kind := "microphone"
 	if s.id >= streamVideo {
-		kind = "camera"
+		kind, codec.ClockRate, codec.Channels = "camera", 90000, 0
 	}
-	s.track, err = webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: mime}, kind, "load", opts...)
+	s.track, err = webrtc.NewTrackLocalStaticRTP(codec, kind, "load", opts...)
 	return err
 }
 

@@ -220,12 +220,11 @@ func poll(ctx context.Context, every time.Duration, what string, ok func() bool)
 
 // measured is what the processes and the machine did in the window.
 type measured struct {
-	length           time.Duration
-	server           usage // CPU and counters: of the window; the rest: at its end
-	generator        usage
-	machine, idle    float64
-	serverKnown      bool
-	serverFullBefore usage
+	length        time.Duration
+	server        usage // CPU and counters: of the window; the rest: at its end
+	generator     usage
+	machine, idle float64
+	serverKnown   bool
 }
 
 // measure opens the window and waits until it is over and its last packets have
@@ -235,7 +234,7 @@ func (l *load) measure(ctx context.Context) (m measured, err error) {
 		return m, err
 	}
 	runtime.GC() // what the joins left behind is not the window's
-	if m.serverFullBefore, err = l.meter.full(ctx); err != nil && l.meter.known() {
+	if _, err = l.meter.full(ctx); err != nil && l.meter.known() {
 		return m, err
 	}
 	start := l.win.now() + leadTime
@@ -250,10 +249,8 @@ func (l *load) measure(ctx context.Context) (m measured, err error) {
 	last := l.read(ctx)
 	m.length = last.at - first.at
 	m.server, m.generator = last.server, last.generator
-	m.server.user -= first.server.user
-	m.server.system -= first.server.system
-	m.generator.user -= first.generator.user
-	m.generator.system -= first.generator.system
+	m.server.since(first.server)
+	m.generator.since(first.generator)
 	m.machine, m.idle = last.machine-first.machine, last.idle-first.idle
 	m.serverKnown = l.meter.known()
 	if err := errors.Join(first.err, last.err); err != nil && m.serverKnown {

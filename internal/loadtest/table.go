@@ -11,7 +11,9 @@ const mebibyte = 1 << 20
 // Print writes the result for people.
 func (r *Result) Print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	row := func(name, format string, args ...any) { fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{name}, args...)...) }
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{name}, args...)...)
+	}
 	row("load", "%s: %d rooms × %d, %d publishing each, %s, %.1f s, on %s", r.Workload, r.Rooms, r.Participants, r.Publishers, r.Profile, r.Seconds, r.Target)
 	row("packets", "%d sent, %d received (%.0f/s), %d lost (%.3f%%), %d repeated, %d foreign, %d streams missing",
 		r.Packets.Sent, r.Packets.Received, r.Packets.PerSecond, r.Packets.Lost, r.Packets.LossPercent,
