@@ -22,6 +22,7 @@ export class Peer {
   private readonly pc: RTCPeerConnection;
   private readonly own = new Map<Source, RTCRtpTransceiver>();
   private slotCount = 0;
+  private pending = false;
 
   constructor(
     private readonly options: PeerOptions,
@@ -45,6 +46,11 @@ export class Peer {
     return this.pc.remoteDescription !== null;
   }
 
+  /** Whether lines have been added that no answer has covered yet. */
+  get owesOffer(): boolean {
+    return this.pending;
+  }
+
   get slots(): number {
     return this.slotCount;
   }
@@ -55,6 +61,7 @@ export class Peer {
       prefer(this.pc.addTransceiver('video', { direction: 'recvonly' }), 'video', false);
     }
     this.slotCount += count;
+    this.pending = true;
   }
 
   publishes(source: Source): boolean {
@@ -89,6 +96,7 @@ export class Peer {
 
   async answer(sdp: string): Promise<void> {
     await this.pc.setRemoteDescription({ type: 'answer', sdp });
+    this.pending = false;
   }
 
   /** Takes back an offer that the server did not accept. */
@@ -121,5 +129,6 @@ export class Peer {
     });
     prefer(transceiver, kind, true, codec);
     this.own.set(source, transceiver);
+    this.pending = true;
   }
 }

@@ -147,7 +147,7 @@ export class Transport {
       this.replace();
       return;
     }
-    if (this.peer.slots > this.slots.length) this.renegotiate().catch(() => undefined);
+    if (this.peer.owesOffer) this.renegotiate().catch(() => undefined);
     this.check();
   }
 

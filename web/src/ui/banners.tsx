@@ -56,9 +56,11 @@ export function Banners() {
       )}
       {room.ending.value !== null && (
         <p class="banner ending" role="alert">
-          <span>{t('call.ending')}</span>
-          <span class="ending-count" aria-hidden="true">
-            {number(room.ending.value)}
+          <span class="ending-text">
+            {t('call.ending')}
+            <span class="ending-count" aria-hidden="true">
+              {number(room.ending.value)}
+            </span>
           </span>
           <span class="ending-choice">
             <button type="button" class="button" data-testid="keep-going" onClick={() => room.keepGoing()}>

@@ -67,9 +67,12 @@
 
   window.fakePerson = person;
 
-  async function answer(sdp) {
-    serverPeer?.close();
-    const pc = (serverPeer = new RTCPeerConnection());
+  async function answer(sdp, fresh) {
+    if (fresh) {
+      serverPeer?.close();
+      serverPeer = new RTCPeerConnection();
+    }
+    const pc = serverPeer;
     await pc.setRemoteDescription({ type: 'offer', sdp });
     const slots = [];
     let pending = null;
@@ -123,7 +126,7 @@
           };
         }
         if (scenario.waiting) return { type: 'waiting', ...seat(), waiting: scenario.waiting };
-        const a = await answer(m.offer);
+        const a = await answer(m.offer, true);
         return {
           type: 'joined',
           ...seat(),
@@ -152,7 +155,7 @@
           tickets: scenario.queue ?? [],
         };
       case 'offer': {
-        const a = await answer(m.offer);
+        const a = await answer(m.offer, m.replace === true);
         return { type: 'answer', answer: a.sdp, slots: a.slots };
       }
       case 'chat':
