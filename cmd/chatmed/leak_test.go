@@ -14,6 +14,7 @@ import (
 const (
 	cycles     = 200 // people who join and go again
 	atOnce     = 10  // consultations in a batch
+	returns    = 3   // of each doctor
 	mediaEvery = 10  // one consultation in so many is with media
 	// readerFiles are the descriptors of SQLite's readers, which are opened when
 	// they are needed: four of two files each.
@@ -102,6 +103,14 @@ func batch(srv *server) (ids []string, joined int) {
 		if v.patient.call != nil {
 			v.patient.call.awaitMore("doctor")
 		}
+		for range returns { // the doctor goes and comes back
+			media := v.doctor.call != nil
+			v.doctor.leave()
+			if media {
+				v.doctor.withMedia("doctor")
+			}
+			v.doctor.mustJoin()
+		}
 	}
 	for i, v := range calls {
 		switch i % 3 {
@@ -120,7 +129,7 @@ func batch(srv *server) (ids []string, joined int) {
 		v.doctor.hangUp()
 		v.patient.hangUp()
 	}
-	return ids, len(all) + len(calls)
+	return ids, len(all) + len(calls)*(1+returns)
 }
 
 // fillPool opens every connection that the pool of Redis may ever hold, so that
