@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
 	"github.com/pion/sdp/v3"
@@ -22,7 +23,15 @@ const waitLimit = 15 * time.Second
 
 func newTestSFU(t *testing.T) *SFU {
 	t.Helper()
-	s, err := New(Config{Addr: "127.0.0.1:0"}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	s, _ := newTestSFUWith(t, Config{})
+	return s
+}
+
+func newTestSFUWith(t *testing.T, cfg Config) (*SFU, *prometheus.Registry) {
+	t.Helper()
+	cfg.Addr = "127.0.0.1:0"
+	reg := prometheus.NewRegistry()
+	s, err := New(cfg, slog.New(slog.DiscardHandler), reg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +42,7 @@ func newTestSFU(t *testing.T) *SFU {
 			t.Error(err)
 		}
 	})
-	return s
+	return s, reg
 }
 
 // client is a browser's part, played by Pion: own sendonly lines, receive slots.
@@ -46,7 +55,8 @@ type client struct {
 	cam   *webrtc.TrackLocalStaticSample
 	mic   *webrtc.TrackLocalStaticSample
 	codec webrtc.RTPCodecCapability
-	rids  []string // simulcast, lowest first
+	rids  []string            // simulcast, lowest first
+	loss  interceptor.Factory // nil: none
 	cams  map[string]*ridTrack
 
 	mu     sync.Mutex
@@ -62,6 +72,9 @@ type clientOption func(*client)
 func withCodec(codec webrtc.RTPCodecCapability) clientOption {
 	return func(c *client) { c.codec = codec }
 }
+
+// withLoss puts an interceptor next to the wire.
+func withLoss(f interceptor.Factory) clientOption { return func(c *client) { c.loss = f } }
 
 func withSimulcast(rids ...string) clientOption { return func(c *client) { c.rids = rids } }
 
@@ -85,7 +98,15 @@ func (c *client) connectPC(slots int) {
 	se.SetIncludeLoopbackCandidate(true)
 	se.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	se.SetIPFilter(isLoopback)
-	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(se)).NewPeerConnection(webrtc.Configuration{})
+	var me webrtc.MediaEngine
+	c.must(me.RegisterDefaultCodecs())
+	var chain interceptor.Registry
+	if c.loss != nil {
+		chain.Add(c.loss)
+	}
+	c.must(webrtc.RegisterDefaultInterceptors(&me, &chain))
+	api := webrtc.NewAPI(webrtc.WithSettingEngine(se), webrtc.WithMediaEngine(&me), webrtc.WithInterceptorRegistry(&chain))
+	pc, err := api.NewPeerConnection(webrtc.Configuration{})
 	c.must(err)
 	c.t.Cleanup(func() { _ = pc.Close() })
 	c.pc = pc

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os/exec"
 	"slices"
 	"strings"
@@ -74,18 +75,17 @@ func ffmpeg(t *testing.T, in []byte, args ...string) []byte {
 	return out.Bytes()
 }
 
-// encode makes one grey picture per level. Each has a moving bar, so that none
-// is empty to the encoder.
+// pictures encodes one grey picture per level, with noise that keeps the
+// encoder busy and leaves the level as it is.
 func (f videoFormat) pictures(t *testing.T, size string, levels []byte) [][]byte {
 	t.Helper()
 	w, h := dimensions(t, size)
-	var raw []byte
-	for i, level := range levels {
-		picture := bytes.Repeat([]byte{level}, w*h)
-		for y := range h {
-			picture[y*w+(i*4)%w] = level + 8
+	noise := rand.New(rand.NewPCG(1, 2))
+	raw := make([]byte, 0, w*h*len(levels))
+	for _, level := range levels {
+		for range w * h {
+			raw = append(raw, level-8+byte(noise.UintN(17)))
 		}
-		raw = append(raw, picture...)
 	}
 	args := []string{"-f", "rawvideo", "-pix_fmt", "gray", "-video_size", size, "-framerate", "25", "-i", "-", "-pix_fmt", "yuv420p"}
 	args = append(args, f.encode...)

@@ -430,15 +430,20 @@ func keyFrameRequests(control []rtcp.Packet) (n int) {
 // counter is the value of a counter without labels.
 func (r *rig) counter(name string) float64 {
 	r.t.Helper()
-	families, err := r.reg.Gather()
+	return counter(r.t, r.reg, name)
+}
+
+func counter(t testing.TB, reg *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	for _, f := range families {
 		if f.GetName() == "chatmed_sfu_"+name {
 			return f.GetMetric()[0].GetCounter().GetValue()
 		}
 	}
-	r.t.Fatalf("no counter %s", name)
+	t.Fatalf("no counter %s", name)
 	return 0
 }
