@@ -1,6 +1,7 @@
 package waitingroom
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -287,4 +288,25 @@ func TestNotifiedDoctor(t *testing.T) {
 			t.Errorf("forgotten: %+v, %v", list, err)
 		}
 	})
+}
+
+func TestRunSweepsUntilItIsStopped(t *testing.T) {
+	n := newClinic(t).node("", nil)
+	n.cfg.SweepEvery = time.Millisecond
+	ids := n.patients(2)
+	n.must(n.Present(n.ctx, scope, ids[0]))
+	n.must(n.Away(n.ctx, scope, ids[0]))
+	ctx, stop := context.WithCancel(n.ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n.Run(ctx)
+	}()
+	n.time.add(3 * time.Minute)
+	n.eventually("the place expires", func() bool {
+		return n.get(ids[0]).Ticket.Status == consult.TicketExpired
+	})
+	n.wantOrder(ids[1:])
+	stop()
+	receive(n, done)
 }
