@@ -1,4 +1,5 @@
 import '../styles/base.css';
+import '../styles/controls.css';
 import '../styles/page.css';
 import '../styles/desk.css';
 import { effect, signal } from '@preact/signals';

@@ -1,7 +1,13 @@
 import '../styles/base.css';
+import '../styles/controls.css';
 import '../styles/page.css';
-import '../styles/call.css';
+import '../styles/check.css';
+import '../styles/waiting.css';
 import '../styles/desk.css';
+import '../styles/tiles.css';
+import '../styles/call.css';
+import '../styles/chat.css';
+import '../styles/banners.css';
 import { effect, signal } from '@preact/signals';
 import { render } from 'preact';
 import { language, matchLanguage, t } from '../i18n';

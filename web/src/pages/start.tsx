@@ -1,4 +1,5 @@
 import '../styles/base.css';
+import '../styles/controls.css';
 import '../styles/page.css';
 import { effect } from '@preact/signals';
 import { render } from 'preact';
