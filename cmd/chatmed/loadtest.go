@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"time"
 
@@ -35,6 +36,7 @@ func loadTest(ctx context.Context, args []string, out, progress io.Writer) error
 	fs.DurationVar(&o.Ramp, "ramp", 20*time.Millisecond, "at least this between the starts of two joins")
 	fs.DurationVar(&o.Settle, "settle", 2*time.Second, "pause after the last join")
 	fs.DurationVar(&o.Duration, "duration", 20*time.Second, "how long to measure")
+	fs.TextVar(&o.MediaIP, "media-ip", netip.Addr{}, "address of this machine to send media from; default loopback")
 	fs.BoolVar(&o.AllowRemote, "allow-remote", false, "load a server that is not this machine")
 	file := fs.String("json", "", "also write the result to this file")
 	if err := config.ParseFlags(fs, args); err != nil {

@@ -41,6 +41,10 @@ type Options struct {
 	Settle   time.Duration // after the last join, before the window
 	Duration time.Duration // of the window that is measured
 
+	// MediaIP is this machine's address that the clients send media from; zero
+	// for loopback. A server that offers no loopback address needs another.
+	MediaIP netip.Addr
+
 	AllowRemote bool // other than loopback addresses
 }
 
@@ -103,5 +107,10 @@ func (o *Options) sources(index int) int {
 	return n
 }
 
-// loopbackOnly is the filter of the clients' own addresses.
-func (o *Options) loopbackOnly(ip net.IP) bool { return o.AllowRemote || ip.IsLoopback() }
+// mediaFrom is the filter of the clients' own addresses.
+func (o *Options) mediaFrom(ip net.IP) bool {
+	if o.MediaIP.IsValid() {
+		return ip.Equal(o.MediaIP.AsSlice())
+	}
+	return o.AllowRemote || ip.IsLoopback()
+}
