@@ -2,6 +2,8 @@ module github.com/chatmed/chatmed
 
 go 1.26.0
 
+ignore ./web/node_modules
+
 require (
 	github.com/alicebob/miniredis/v2 v2.40.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
