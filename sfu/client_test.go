@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -57,6 +58,7 @@ type client struct {
 	codec webrtc.RTPCodecCapability
 	rids  []string            // simulcast, lowest first
 	loss  interceptor.Factory // nil: none
+	sock  net.PacketConn      // nil: Pion's own
 	cams  map[string]*ridTrack
 
 	mu     sync.Mutex
@@ -75,6 +77,9 @@ func withCodec(codec webrtc.RTPCodecCapability) clientOption {
 
 // withLoss puts an interceptor next to the wire.
 func withLoss(f interceptor.Factory) clientOption { return func(c *client) { c.loss = f } }
+
+// withSocket makes the client use a socket of the test's.
+func withSocket(sock net.PacketConn) clientOption { return func(c *client) { c.sock = sock } }
 
 func withSimulcast(rids ...string) clientOption { return func(c *client) { c.rids = rids } }
 
@@ -98,6 +103,11 @@ func (c *client) connectPC(slots int) {
 	se.SetIncludeLoopbackCandidate(true)
 	se.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	se.SetIPFilter(isLoopback)
+	if c.sock != nil {
+		mux := webrtc.NewICEUDPMux(nil, c.sock)
+		c.t.Cleanup(func() { _ = mux.Close() })
+		se.SetICEUDPMux(mux)
+	}
 	var me webrtc.MediaEngine
 	c.must(me.RegisterDefaultCodecs())
 	var chain interceptor.Registry
@@ -168,6 +178,11 @@ func (c *client) offer() (string, []Intent) {
 	gathered := webrtc.GatheringCompletePromise(c.pc)
 	c.must(c.pc.SetLocalDescription(offer))
 	<-gathered
+	return c.intents()
+}
+
+// intents is the local description with what its own lines carry.
+func (c *client) intents() (string, []Intent) {
 	trs := c.pc.GetTransceivers()
 	return c.pc.LocalDescription().SDP, []Intent{
 		{Mid: trs[0].Mid(), Source: consult.SourceMicrophone},

@@ -159,7 +159,7 @@ func TestOpusDecodes(t *testing.T) {
 // one stream.
 func TestSimulcastDecodes(t *testing.T) {
 	f := formats[0]
-	const n = 150
+	const n = 50
 	sizes := map[string]string{"l": "80x60", "m": "160x120", "h": "320x240"}
 	greys := map[string]byte{"l": 60, "m": 120, "h": 180}
 	frames := map[string][][]byte{}
