@@ -17,10 +17,45 @@ import (
 )
 
 // loadTest plays many clients against a running server and reports what they
-// got and what it cost.
+// got and what it cost. loadtest soak lets them come and go, loadtest report
+// puts the JSON files of several runs together.
 func loadTest(ctx context.Context, args []string, out, progress io.Writer) error {
+	command := ""
+	if len(args) > 0 && (args[0] == "soak" || args[0] == "report") {
+		command, args = args[0], args[1:]
+	}
+	fs := flag.NewFlagSet("chatmed loadtest "+command, flag.ContinueOnError)
+	file := fs.String("json", "", "also write the result to this file")
+	if command == "report" {
+		return loadReport(fs, args, file, out)
+	}
 	o := loadtest.Options{Version: version}
-	fs := flag.NewFlagSet("chatmed loadtest", flag.ContinueOnError)
+	loadFlags(fs, &o)
+	var soak loadtest.SoakOptions
+	if command == "soak" {
+		fs.IntVar(&soak.Joins, "joins", 1000, "joins in all")
+		fs.IntVar(&soak.Every, "every", 50, "joins between two looks at the server")
+		fs.IntVar(&soak.Renew, "renew", 50, "joins after which a room is ended and another made")
+	}
+	if err := config.ParseFlags(fs, args); err != nil {
+		return err
+	}
+	o.Key = cmp.Or(o.Key, os.Getenv("CHATMED_LOADTEST_KEY"))
+	if command == "soak" {
+		r, err := loadtest.Soak(ctx, o, soak, progress)
+		if r == nil {
+			return err
+		}
+		return errors.Join(err, r.Print(out), writeJSON(*file, r))
+	}
+	r, err := loadtest.Run(ctx, o, progress)
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.Print(out), writeJSON(*file, r))
+}
+
+func loadFlags(fs *flag.FlagSet, o *loadtest.Options) {
 	fs.StringVar(&o.Target, "target", loadtest.TargetChatMed, "chatmed or janus (videoroom over WebSocket)")
 	fs.StringVar(&o.URL, "url", "http://127.0.0.1:8080", "the server; for janus ws://…")
 	fs.StringVar(&o.Key, "key", "", "API key, or CHATMED_LOADTEST_KEY")
@@ -28,6 +63,7 @@ func loadTest(ctx context.Context, args []string, out, progress io.Writer) error
 	fs.IntVar(&o.PID, "pid", 0, "process id of the server, for its CPU and memory")
 	fs.StringVar(&o.Name, "name", "", "name of the workload in the report")
 	fs.IntVar(&o.Round, "round", 1, "number of the repetition in the report")
+	fs.StringVar(&o.Version, "server-version", o.Version, "version of the server in the report")
 	fs.IntVar(&o.Rooms, "rooms", 1, "rooms")
 	fs.IntVar(&o.Participants, "participants", 2, "participants of each room")
 	fs.IntVar(&o.Publishers, "publishers", 0, "participants of each room that publish; 0 for all")
@@ -38,16 +74,19 @@ func loadTest(ctx context.Context, args []string, out, progress io.Writer) error
 	fs.DurationVar(&o.Duration, "duration", 20*time.Second, "how long to measure")
 	fs.TextVar(&o.MediaIP, "media-ip", netip.Addr{}, "address of this machine to send media from; default loopback")
 	fs.BoolVar(&o.AllowRemote, "allow-remote", false, "load a server that is not this machine")
-	file := fs.String("json", "", "also write the result to this file")
-	if err := config.ParseFlags(fs, args); err != nil {
+}
+
+// loadReport prints medians and ratios of the runs in the files that args name.
+func loadReport(fs *flag.FlagSet, args []string, file *string, out io.Writer) error {
+	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	o.Key = cmp.Or(o.Key, os.Getenv("CHATMED_LOADTEST_KEY"))
-	r, err := loadtest.Run(ctx, o, progress)
+	runs, err := loadtest.ReadResults(fs.Args())
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.Print(out), writeJSON(*file, r))
+	s := loadtest.Summarise(runs)
+	return errors.Join(s.Print(out), writeJSON(*file, s))
 }
 
 // writeJSON writes v to the file of that name, if any.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -21,9 +22,12 @@ type chatmedTarget struct {
 	key    string
 	http   *http.Client
 	run    string // tells this run's people from others'
-	red    bool
 	video  bool
+	people int // of a room
+
+	mu     sync.Mutex
 	access [][]access // by room and index
+	made   int        // consultations
 }
 
 // access is what lets one participant in.
@@ -41,20 +45,36 @@ func newChatMed(o *Options, p profile) (*chatmedTarget, error) {
 }
 
 func (t *chatmedTarget) open(ctx context.Context, rooms, participants int) error {
+	t.access = make([][]access, rooms)
+	t.people = participants
 	for room := range rooms {
-		a, err := t.consultation(ctx, room, participants)
-		if err != nil {
+		if err := t.renew(ctx, room); err != nil {
 			return fmt.Errorf("room %d: %w", room, err)
 		}
-		t.access = append(t.access, a)
 	}
+	return nil
+}
+
+// renew makes a consultation for a room number, in place of an ended one.
+func (t *chatmedTarget) renew(ctx context.Context, room int) error {
+	t.mu.Lock()
+	t.made++
+	number := t.made
+	t.mu.Unlock()
+	a, err := t.consultation(ctx, number, t.people)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.access[room] = a
 	return nil
 }
 
 // consultation makes one room with an admitted patient, and tokens for all: the
 // first publishes as doctor, the second is the patient, the rest are guests.
-func (t *chatmedTarget) consultation(ctx context.Context, room, participants int) ([]access, error) {
-	doctor, patient := fmt.Sprintf("%s_doc%d", t.run, room), fmt.Sprintf("%s_pat%d", t.run, room)
+func (t *chatmedTarget) consultation(ctx context.Context, number, participants int) ([]access, error) {
+	doctor, patient := fmt.Sprintf("%s_doc%d", t.run, number), fmt.Sprintf("%s_pat%d", t.run, number)
 	var made struct {
 		SessionID string `json:"session_id"`
 	}
@@ -126,6 +146,8 @@ func (t *chatmedTarget) post(ctx context.Context, path string, body, out any) er
 }
 
 func (t *chatmedTarget) participant(c *client) participant {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	return &chatmedParticipant{t: t, c: c, access: t.access[c.room][c.index]}
 }
 

@@ -28,7 +28,7 @@ type load struct {
 	meter   *meter
 	api     *webrtc.API
 	win     *window
-	out     io.Writer // progress
+	out     *progress
 
 	clients []*client
 	parts   []participant
@@ -43,9 +43,9 @@ type joinTimes struct {
 	flowing        bool // somebody of the room published already
 }
 
-// Run puts the load on the server and reports. progress gets a line a second.
-func Run(ctx context.Context, o Options, progress io.Writer) (r *Result, err error) {
-	l, err := newLoad(o, progress)
+// Run puts the load on the server and reports. out gets a line a second.
+func Run(ctx context.Context, o Options, out io.Writer) (r *Result, err error) {
+	l, err := newLoad(o, out)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func Run(ctx context.Context, o Options, progress io.Writer) (r *Result, err err
 	return l.result(before, m, missing), nil
 }
 
-func newLoad(o Options, progress io.Writer) (*load, error) {
+func newLoad(o Options, out io.Writer) (*load, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func newLoad(o Options, progress io.Writer) (*load, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &load{o: o, profile: p, meter: newMeter(o.PID, o.Admin), win: newWindow(), out: progress}
+	l := &load{o: o, profile: p, meter: newMeter(o.PID, o.Admin), win: newWindow(), out: newProgress(out)}
 	if l.target, err = newTarget(&o, p); err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (l *load) joinAll(ctx context.Context) error {
 		if err := l.joinOne(ctx, c); err != nil {
 			return fmt.Errorf("participant %d of room %d: %w", c.index, c.room, err)
 		}
-		l.say("joined %d of %d", i+1, len(l.clients))
+		l.out.say("%s %s: joined %d of %d", l.o.Target, l.o.label(), i+1, len(l.clients))
 	}
 	return nil
 }
@@ -135,24 +135,33 @@ func (l *load) newClient(sending context.Context, room, index int) *client {
 }
 
 func (l *load) joinOne(ctx context.Context, c *client) error {
-	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
-	defer cancel()
 	p := l.target.participant(c)
 	l.parts = append(l.parts, p)
-	if err := p.prepare(ctx); err != nil {
-		return err
+	j, err := l.enter(ctx, c, p, l.published(c))
+	if err == nil {
+		l.joins = append(l.joins, j)
 	}
-	j := joinTimes{flowing: l.published(c), sent: l.win.now()}
+	return err
+}
+
+// enter lets c in, and waits until it publishes: so the next of the room finds
+// media flowing.
+func (l *load) enter(ctx context.Context, c *client, p participant, flowing bool) (joinTimes, error) {
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	if err := p.prepare(ctx); err != nil {
+		return joinTimes{}, err
+	}
+	j := joinTimes{flowing: flowing, sent: l.win.now()}
 	answered, err := p.join(ctx)
 	if err != nil {
-		return err
+		return joinTimes{}, err
 	}
 	j.answered = answered.Sub(l.win.epoch)
-	l.joins = append(l.joins, j)
-	if c.pub != nil { // the next of the room finds media flowing
-		return l.awaitSending(ctx, c)
+	if c.pub != nil {
+		err = poll(ctx, time.Millisecond, "the connection to come up", c.pub.begun.Load)
 	}
-	return nil
+	return j, err
 }
 
 // published reports whether somebody of c's room has begun to send.
@@ -163,11 +172,6 @@ func (l *load) published(c *client) bool {
 		}
 	}
 	return false
-}
-
-// awaitSending waits until c publishes.
-func (l *load) awaitSending(ctx context.Context, c *client) error {
-	return poll(ctx, time.Millisecond, "the connection to come up", c.pub.begun.Load)
 }
 
 // awaitMedia waits until everyone receives all they are to see, and reports how
@@ -291,7 +295,7 @@ func (l *load) watch(ctx context.Context, start time.Duration) error {
 			return err
 		}
 		n := l.received()
-		l.say("%d of %d s, %d packets/s", int(t.Seconds()), int(l.o.Duration.Seconds()), n-before)
+		l.out.say("%s %s: %d of %d s, %d packets/s", l.o.Target, l.o.label(), int(t.Seconds()), int(l.o.Duration.Seconds()), n-before)
 		before = n
 	}
 	return waitUntil(ctx, l.win, start+l.o.Duration)
@@ -333,15 +337,6 @@ func (l *load) close(ctx context.Context) error {
 	defer cancel()
 	err := errors.Join(l.hangUp(), l.target.close(ctx))
 	l.meter.close()
-	l.say("")
+	l.out.clear()
 	return err
-}
-
-// say overwrites the progress line.
-func (l *load) say(format string, args ...any) {
-	if format == "" {
-		_, _ = fmt.Fprint(l.out, "\r\x1b[K")
-		return
-	}
-	_, _ = fmt.Fprintf(l.out, "\r\x1b[K%s %s: "+format, append([]any{l.o.Target, l.o.label()}, args...)...)
 }
