@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/dtls/v3"
 	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
@@ -56,9 +57,10 @@ type client struct {
 	cam   *webrtc.TrackLocalStaticSample
 	mic   *webrtc.TrackLocalStaticSample
 	codec webrtc.RTPCodecCapability
-	rids  []string            // simulcast, lowest first
-	loss  interceptor.Factory // nil: none
-	sock  net.PacketConn      // nil: Pion's own
+	rids  []string                     // simulcast, lowest first
+	loss  interceptor.Factory          // nil: none
+	sock  net.PacketConn               // nil: Pion's own
+	srtp  []dtls.SRTPProtectionProfile // nil: Pion's
 	cams  map[string]*ridTrack
 
 	mu     sync.Mutex
@@ -77,6 +79,8 @@ func withCodec(codec webrtc.RTPCodecCapability) clientOption {
 
 // withLoss puts an interceptor next to the wire.
 func withLoss(f interceptor.Factory) clientOption { return func(c *client) { c.loss = f } }
+
+func withSRTP(p ...dtls.SRTPProtectionProfile) clientOption { return func(c *client) { c.srtp = p } }
 
 // withSocket makes the client use a socket of the test's.
 func withSocket(sock net.PacketConn) clientOption { return func(c *client) { c.sock = sock } }
@@ -103,6 +107,7 @@ func (c *client) connectPC(slots int) {
 	se.SetIncludeLoopbackCandidate(true)
 	se.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	se.SetIPFilter(isLoopback)
+	se.SetSRTPProtectionProfiles(c.srtp...)
 	if c.sock != nil {
 		mux := webrtc.NewICEUDPMux(nil, c.sock)
 		c.t.Cleanup(func() { _ = mux.Close() })

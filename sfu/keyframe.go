@@ -11,6 +11,7 @@ import (
 
 const (
 	// keyFresh is how old a stored key frame may be to start a picture from it.
+	// Who is about to start is spared a request when there is one half as old.
 	keyFresh = time.Second
 	// quietTries bounds the requests to a source that sends nothing: a shared
 	// screen on which nothing moves, or a camera that is gone.
@@ -22,15 +23,17 @@ const (
 	maxAskInterval = 8 * time.Second
 )
 
-// releaseHeldLocked opens the slot once the client is ready; a picture starts
-// at once from a key frame that came meanwhile.
-func (s *slot) releaseHeldLocked(now time.Time, out *udpmux.Batch) {
+// startLocked opens the slot once the client is ready. A picture starts at once
+// from a key frame that is there already, then and whenever the slot comes to
+// show another source.
+func (s *slot) startLocked(ready bool, now time.Time, out *udpmux.Batch) {
 	for _, snd := range []*sender{s.audio, s.video} {
-		if snd == nil || snd.open || snd.t.media.out == nil {
+		if snd == nil || snd.t.media.out == nil {
 			continue
 		}
-		snd.open = true
-		if snd.kind == "video" && snd.pub != nil {
+		snd.open = snd.open || ready
+		if snd.open && snd.replay {
+			snd.replay = false
 			snd.replayLocked(now, out)
 		}
 	}
@@ -58,10 +61,10 @@ func (s *sender) replayLocked(now time.Time, out *udpmux.Batch) {
 }
 
 // freshKeyLocked reports whether a picture of pub could start from a stored key
-// frame.
+// frame, now and in a moment.
 func (pub *publication) freshKeyLocked(now time.Time) bool {
 	for _, l := range pub.layers {
-		if l != nil && l.haveKey && now.Sub(l.keyAt) <= keyFresh {
+		if l != nil && l.haveKey && now.Sub(l.keyAt) <= keyFresh/2 {
 			return true
 		}
 	}
@@ -121,7 +124,7 @@ func (pub *publication) askKeyFramesLocked(now time.Time, out *udpmux.Batch) {
 // wantLocked asks for the key frame this subscriber waits for, and reports
 // whether there is one to wait for.
 func (s *sender) wantLocked(live forward.Layers, now time.Time, out *udpmux.Batch) bool {
-	if s.t.media.ended || (!s.open && s.asked) {
+	if held := !s.open || s.replay; s.t.media.ended || held && (s.asked || s.pub.freshKeyLocked(now)) {
 		return false
 	}
 	i, needed := s.selector.KeyFrameNeeded(live)

@@ -39,7 +39,7 @@ func TestMediaHeldUntilReady(t *testing.T) {
 	a, b := r.join("a", usual(1)), r.join("b", usual(1))
 	b.p.ready = false
 	for _, s := range b.tr.media.slots {
-		s.audio.open, s.video.open = false, false
+		s.audio.open, s.video.open, s.video.replay = false, false, true
 	}
 	a.video(ssrcCam, "", true, "Key")
 	a.video(ssrcCam, "", false, "delta")
@@ -246,6 +246,7 @@ func TestMidForAnotherSource(t *testing.T) {
 	if a.p.publications[consult.SourceCamera] != nil {
 		t.Error("the camera is still published")
 	}
+	r.tick(0)
 	a.video(ssrcCam, "", false, "nothing")
 	a.video(ssrcCam, "", true, "Screen")
 	b.want("screen", "Screen")
@@ -328,12 +329,14 @@ func TestMutedScreen(t *testing.T) {
 		t.Errorf("muted: the slot shows %q", showing())
 	}
 	a.p.SetMuted(consult.SourceScreen, false)
+	r.tick(0)
 	if showing() != consult.SourceScreen {
 		t.Errorf("shared: the slot shows %q", showing())
 	}
 	a.video(3001, "", true, "Screen")
 	b.want("shared", "Screen")
 	a.p.SetMuted(consult.SourceScreen, true)
+	r.tick(0)
 	a.video(3001, "", true, "Hidden")
 	a.video(ssrcCam, "", true, "Camera")
 	b.want("muted again", "Camera")
@@ -390,5 +393,44 @@ func TestExtensionsPassedOn(t *testing.T) {
 	}
 	if ids := media[0].GetExtensionIDs(); len(ids) != 1 {
 		t.Errorf("extensions %v", ids)
+	}
+}
+
+// A slot that comes to show another source starts from a key frame that is
+// there already, without a request.
+func TestSlotStartsFromStoredKeyFrame(t *testing.T) {
+	r := newRig(t)
+	o := usual(1)
+	o.own = append(o.own, ownSpec{source: consult.SourceScreen, ssrcs: []uint32{3001, 3002}})
+	a, b := r.join("a", o), r.join("b", usual(1))
+	a.video(3001, "", true, "Screen")
+	a.video(ssrcCam, "", true, "Camera")
+	a.video(ssrcCam, "", false, "delta")
+	b.want("screen", "Screen")
+	a.received()
+	a.p.SetMuted(consult.SourceScreen, true)
+	r.tick(tick)
+	a.video(ssrcCam, "", false, "more")
+	b.want("camera", "Camera delta more")
+	if _, control := a.received(); keyFrameRequests(control) != 0 {
+		t.Errorf("asked %d times", keyFrameRequests(control))
+	}
+}
+
+// A mapping that changed while the answer was on its way is told once more,
+// because its notice may have come before the answer.
+func TestReadyTellsWhatChanged(t *testing.T) {
+	r := newRig(t)
+	a := r.join("a", usual(1))
+	if len(a.told.slots) != 0 {
+		t.Errorf("told %v, which the answer said", a.told.slots)
+	}
+	a.p.ready = false
+	r.join("b", usual(1))
+	told := len(a.told.slots)
+	a.p.Ready()
+	r.tick(0)
+	if n := len(a.told.slots); n != told+1 || a.told.slots[n-1][0].ParticipantID != "b" {
+		t.Errorf("told %v", a.told.slots)
 	}
 }

@@ -321,9 +321,7 @@ func (p *Participant) tickLocked(now time.Time, out *udpmux.Batch) {
 		return
 	}
 	for _, s := range t.media.slots {
-		if p.ready {
-			s.releaseHeldLocked(now, out)
-		}
+		s.startLocked(p.ready, now, out)
 		s.audio.renewReportLocked(now, out)
 		s.video.renewReportLocked(now, out)
 	}

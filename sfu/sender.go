@@ -39,7 +39,8 @@ type sender struct {
 	last     payloadType // of the last packet sent
 	open     bool        // the client has applied the answer and SRTP is up
 	wantKey  bool        // a key frame is wished for, though pictures flow
-	asked    bool        // a key frame was asked for before open
+	replay   bool        // video: to start from a stored key frame at the next tick
+	asked    bool        // a key frame was asked for before the start
 	renew    bool        // the source has changed since the last sender report
 }
 
@@ -96,7 +97,7 @@ func (s *sender) subscribeLocked(pub *publication) {
 	s.pub = pub
 	s.selector.Restart()
 	s.rewriter.Pause() // if the same source comes back, what lies between is no loss
-	s.asked, s.wantKey = false, false
+	s.asked, s.wantKey, s.replay = false, false, pub != nil && s.kind == "video"
 	if pub == nil {
 		return
 	}
@@ -107,7 +108,7 @@ func (s *sender) subscribeLocked(pub *publication) {
 
 // takeLocked forwards a packet if it is one of this subscriber's.
 func (s *sender) takeLocked(l *layer, live forward.Layers, pkt *packet, now time.Time, out *udpmux.Batch) {
-	if !s.open || s.t.media.out == nil {
+	if !s.open || s.replay || s.t.media.out == nil {
 		return
 	}
 	action := forward.Forward

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pion/dtls/v3"
 	"github.com/pion/rtp"
 
 	"github.com/chatmed/chatmed/internal/consult"
@@ -174,5 +175,50 @@ func TestBadOffers(t *testing.T) {
 	}
 	if len(s.rooms) != 0 {
 		t.Error("a refused offer left a room")
+	}
+}
+
+// Clients choose the SRTP profile; all three work, also between each other.
+func TestSRTPProfiles(t *testing.T) {
+	s := newTestSFU(t)
+	a := newClient(t, s, "anna", 2, withSRTP(dtls.SRTP_AES128_CM_HMAC_SHA1_80))
+	b := newClient(t, s, "bert", 2, withSRTP(dtls.SRTP_AEAD_AES_256_GCM))
+	c := newClient(t, s, "carl", 2, withSRTP(dtls.SRTP_AEAD_AES_128_GCM))
+	all := []*client{a, b, c}
+	for _, x := range all {
+		x.join("r")
+		x.publish()
+		x.part.Ready()
+	}
+	for _, x := range all {
+		for _, y := range all {
+			if x != y {
+				x.seesAndHears(y.name)
+			}
+		}
+	}
+}
+
+// Who does not hold the key of the offer's fingerprint gets no media.
+func TestWrongCertificate(t *testing.T) {
+	s := newTestSFU(t)
+	a := newClient(t, s, "anna", 1)
+	sdp, intents := a.offer()
+	at := strings.Index(sdp, "a=fingerprint:sha-256 ") + len("a=fingerprint:sha-256 ")
+	digit := "0"
+	if sdp[at] == '0' {
+		digit = "1"
+	}
+	sdp = strings.ReplaceAll(sdp, sdp[at:at+95], digit+sdp[at+1:at+95])
+	p, ans, err := s.Join(t.Context(), JoinRequest{
+		RoomID: "r", ParticipantID: "anna", Grants: consult.DefaultGrants(consult.Doctor),
+		OfferSDP: sdp, Intents: intents, Observer: a,
+	})
+	a.must(err)
+	t.Cleanup(p.Close)
+	a.apply(ans)
+	a.await("the end", func() bool { return len(a.states) > 0 })
+	if a.states[0] != "failed" {
+		t.Errorf("states %v", a.states)
 	}
 }

@@ -22,6 +22,7 @@ import (
 )
 
 const (
+	gatherTimeout    = 10 * time.Second // local work only; a busy machine may need a while
 	connectTimeout   = 30 * time.Second
 	handshakeTimeout = 15 * time.Second
 	// minMedia is the shortest datagram that is looked at: an RTP header.
@@ -113,7 +114,7 @@ func (t *transport) gather() error {
 	select {
 	case <-gathered:
 		return nil
-	case <-time.After(2 * time.Second):
+	case <-time.After(gatherTimeout):
 		return errors.New("ice gathering timed out")
 	}
 }

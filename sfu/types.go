@@ -30,12 +30,16 @@ type JoinRequest struct {
 }
 
 // Observer hears about one participant. Its methods are called without any
-// lock held, one at a time per participant, and must not block.
+// lock held, one at a time per participant. They must not block and must not
+// call Close, which may wait for them; a call may still be under way when Close
+// returns.
 type Observer interface {
 	// SlotsChanged carries the whole mapping.
 	SlotsChanged(slots []Slot)
-	// MediaChanged says whether media is flowing to and from the client:
-	// "connecting", "connected", "disconnected", "failed", "closed".
+	// MediaChanged says whether media can flow to and from the client:
+	// "connected"; "disconnected" while nothing is heard of it; "failed" once the
+	// transport has ended, by silence or by the client's own doing. Only a new
+	// PeerConnection helps then.
 	MediaChanged(state string)
 }
 
