@@ -45,6 +45,8 @@ type Tickets interface {
 type Queue interface {
 	List(ctx context.Context, sc consult.Scope, doctorID string) ([]consult.QueuePlace, error)
 	Admit(ctx context.Context, sc consult.Scope, actor consult.Actor, ticketID string) (*consult.QueuePlace, error)
+	// NotifiedDoctor notes that the doctor has been shown the ticket.
+	NotifiedDoctor(ctx context.Context, sc consult.Scope, ticketID string) error
 	// Watch calls fn, which must not block, when the doctor's queue changed.
 	Watch(sc consult.Scope, doctorID string, fn func()) (unwatch func())
 }

@@ -1,6 +1,8 @@
 package signaling
 
 import (
+	"context"
+
 	"github.com/chatmed/chatmed/internal/consult"
 )
 
@@ -98,9 +100,28 @@ func (r *room) refreshQueue() {
 	tickets := openTicket(q)
 	told := string(encode(tickets))
 	for _, p := range r.people {
-		if p.role == consult.Doctor && p.stage == inCall && p.conn != nil && p.told != told {
+		if p.role != consult.Doctor || p.stage != inCall || p.conn == nil {
+			continue
+		}
+		if p.told != told {
 			p.told = told
 			p.push(queueMessage{Type: "queue", Tickets: tickets})
+		}
+		if q != nil {
+			ctx, cancel := r.call()
+			r.srv.shown(ctx, r.scope, []consult.QueuePlace{*q})
+			cancel()
+		}
+	}
+}
+
+// shown notes that a doctor has these tickets on the screen.
+func (s *Server) shown(ctx context.Context, sc consult.Scope, places []consult.QueuePlace) {
+	for i := range places {
+		if q := &places[i]; q.Ticket.Status.Open() && !q.DoctorNotified {
+			if err := s.deps.Queue.NotifiedDoctor(ctx, sc, q.Ticket.ID); err != nil {
+				s.log.Warn("notification not noted", "ticket", q.Ticket.ID, "err", err)
+			}
 		}
 	}
 }

@@ -64,6 +64,7 @@ func (m watchRequest) handle(s *session, id string) {
 	tickets := ticketViews(places)
 	b.told = string(encode(tickets))
 	s.send(watchingMessage{Type: "watching", ID: id, DoctorID: b.doctorID, DoctorName: claims.Name, Tickets: tickets})
+	s.srv.shown(ctx, b.scope, places)
 	go b.run(claims.ExpiresAt.Sub(s.srv.deps.Clock.Now()))
 }
 
@@ -147,6 +148,7 @@ func (b *dashboard) tell() error {
 		b.told = told
 		b.s.push(queueMessage{Type: "queue", Tickets: tickets})
 	}
+	b.s.srv.shown(ctx, b.scope, places)
 	return nil
 }
 

@@ -40,6 +40,10 @@ func TestDashboard(t *testing.T) {
 	if one["position"] != 1.0 || two["position"] != 2.0 || two["patient_id"] != "pat_2" {
 		t.Fatalf("queue: %v", m)
 	}
+	w.eventually("the second ticket known as shown", func() bool {
+		q, err := w.queue.Get(t.Context(), w.scope, two["ticket_id"].(string))
+		return err == nil && q.DoctorNotified
+	})
 	stranger.refused(obj{"type": "admit", "ticket_id": one["ticket_id"]}, consult.NotFound, "")
 	stranger.quiet()
 

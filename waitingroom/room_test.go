@@ -176,25 +176,6 @@ func TestGrace(t *testing.T) {
 	})
 }
 
-func TestMarkUnattended(t *testing.T) {
-	n := newClinic(t).node("", nil)
-	ids := n.patients(4)
-	for _, id := range ids[:3] {
-		n.must(n.Present(n.ctx, scope, id))
-	}
-	n.must(n.Admit(n.ctx, scope, doctor, ids[2]))
-	err := n.MarkUnattended(n.ctx, func(tk *consult.Ticket) bool { return tk.ID == ids[1] })
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []consult.TicketStatus{consult.TicketAway, consult.TicketReady, consult.TicketAdmitted, consult.TicketQueued}
-	for i, id := range ids {
-		if got := n.get(id).Ticket.Status; got != want[i] {
-			t.Errorf("ticket %d is %s, want %s", i, got, want[i])
-		}
-	}
-}
-
 func TestDeclineCancelsTheConsultation(t *testing.T) {
 	onBoth(t, func(t *testing.T, n *node) {
 		p := n.patient("a")

@@ -60,33 +60,3 @@ func (s *Service) Sweep(ctx context.Context) error {
 	}
 	return nil
 }
-
-// MarkUnattended puts every ready ticket whose page is not open to away, so
-// that grace runs for it: after a start, pages that never come back must not
-// hold a place for ever. attended says whose page is open on any node; a page
-// that comes back calls Present.
-func (s *Service) MarkUnattended(ctx context.Context, attended func(*consult.Ticket) bool) error {
-	return s.consultations.EachUnfinished(ctx, func(c *consult.Consultation) error {
-		if c.Status != consult.Waiting {
-			return nil
-		}
-		t, err := s.bySession(ctx, c.Scope, c.ID)
-		if consult.HasCode(err, consult.NotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if t.Status != consult.TicketReady || attended(t) {
-			return nil
-		}
-		_, err = s.update(ctx, c.Scope, consult.System, t.ID, time.Time{},
-			func(t *consult.Ticket, _ *consult.Consultation, now time.Time) (bool, error) {
-				return away(t, now)
-			})
-		if consult.HasCode(err, consult.Conflict) { // closed meanwhile
-			return nil
-		}
-		return err
-	})
-}
