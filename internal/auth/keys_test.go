@@ -327,7 +327,7 @@ func TestRunFlushesLastUses(t *testing.T) {
 		fail(nil)
 		last = use()
 		fail(errors.New("busy"))
-		time.Sleep(flushEvery)
+		time.Sleep(flushEvery) //nolint:forbidigo // the bubble's clock
 		synctest.Wait()
 		fail(nil)
 		cancel()
