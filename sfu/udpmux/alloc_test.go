@@ -40,6 +40,12 @@ func noAllocations(t *testing.T, c, sink *Conn, to netip.AddrPort) {
 			}
 			_ = batch.Flush()
 		},
+		"Batch of one": func() {
+			for range 10 {
+				_, _ = batch.WriteTo(p, to)
+				_ = batch.Flush()
+			}
+		},
 		"at once": func() {
 			for range 10 {
 				_, _ = c.WriteToAddrPort(p, to)

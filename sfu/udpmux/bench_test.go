@@ -39,18 +39,21 @@ func benchConn(b *testing.B, off Disable) *Conn {
 }
 
 // BenchmarkSend compares the ways to send bursts of 8 packets to 50 receivers,
-// a receiver at a time. One operation is one packet.
+// a receiver at a time or, in the last, a packet at a time, which leaves nothing
+// to segment. One operation is one packet.
 func BenchmarkSend(b *testing.B) {
 	ways := []struct {
 		name  string
 		off   Disable
 		batch bool
+		outer bool // a packet to all, then the next
 	}{
-		{"plain", Disable{Batching: true}, false},
-		{"one socket, at once", Disable{SendSocket: true}, false},
-		{"send socket, at once", Disable{}, false},
-		{"batch", Disable{Segmentation: true}, true},
-		{"batch, segmented", Disable{}, true},
+		{"plain", Disable{Batching: true}, false, false},
+		{"one socket, at once", Disable{SendSocket: true}, false, false},
+		{"send socket, at once", Disable{}, false, false},
+		{"batch", Disable{Segmentation: true}, true, false},
+		{"batch, segmented", Disable{}, true, false},
+		{"batch, a packet at a time", Disable{}, true, true},
 	}
 	for _, w := range ways {
 		b.Run(w.name, func(b *testing.B) {
@@ -62,6 +65,9 @@ func BenchmarkSend(b *testing.B) {
 			for sent := 0; b.Loop(); sent++ {
 				i := sent % (benchReceivers * benchBurst)
 				dst := to[i/benchBurst]
+				if w.outer {
+					dst = to[i%benchReceivers]
+				}
 				if !w.batch {
 					_, _ = c.WriteToAddrPort(p, dst)
 					continue

@@ -46,14 +46,14 @@ func (k *collector) Collect(out chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, v int, labels ...string) {
 		out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(v), labels...)
 	}
-	counter(d.packets, s.packetsIn.Load(), "in")
-	counter(d.packets, s.packetsOut.Load(), "out")
-	counter(d.bytes, s.bytesIn.Load(), "in")
-	counter(d.bytes, s.bytesOut.Load(), "out")
-	for dir, h := range map[string]*histogram{"in": &s.recvCalls, "out": &s.sendCalls} {
-		count, sum, buckets := h.snapshot()
-		out <- prometheus.MustNewConstHistogram(d.calls, count, sum, buckets, dir)
+	direction := func(name string, calls *histogram, packets, bytes uint64) {
+		counter(d.packets, packets, name)
+		counter(d.bytes, bytes, name)
+		count, buckets := calls.snapshot()
+		out <- prometheus.MustNewConstHistogram(d.calls, count, float64(packets), buckets, name)
 	}
+	direction("in", &s.recvCalls, s.packetsIn.Load(), s.bytesIn.Load())
+	direction("out", &s.sendCalls, s.packetsOut.Load(), s.bytesOut.Load())
 	counter(d.messages, s.segmented.Load())
 	counter(d.segments, s.segments.Load())
 	counter(d.failures, s.segmentFailures.Load())

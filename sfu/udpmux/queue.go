@@ -3,6 +3,7 @@ package udpmux
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -114,12 +115,16 @@ func (q *queue) reset() {
 // packets. sync.Pool would lose them to each collection.
 type queuePool struct {
 	prepare func(*queue)
+	last    atomic.Pointer[queue] // returned last; spares the lock
 
 	mu   sync.Mutex
 	free []*queue
 }
 
 func (p *queuePool) get() *queue {
+	if q := p.last.Swap(nil); q != nil {
+		return q
+	}
 	p.mu.Lock()
 	if n := len(p.free); n > 0 {
 		q := p.free[n-1]
@@ -135,6 +140,9 @@ func (p *queuePool) get() *queue {
 
 func (p *queuePool) put(q *queue) {
 	q.reset()
+	if p.last.CompareAndSwap(nil, q) {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.free) < keptQueues {

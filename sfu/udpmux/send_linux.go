@@ -52,14 +52,20 @@ func (s *socket) prepare(q *queue) {
 	q.vec = v
 }
 
+// address makes addrs[i] say where message i of q goes.
+func (s *socket) address(q *queue, i int) {
+	v, m := q.vec, &q.msgs[i]
+	if v.dsts[i] != m.dst {
+		v.headers[i].hdr.Namelen = encode(&v.addrs[i], m.dst, s.family, s.zones)
+		v.dsts[i] = m.dst
+	}
+}
+
 // fill makes headers[i] say message i of q.
 func (s *socket) fill(q *queue, i int) {
 	v, m := q.vec, &q.msgs[i]
 	h := &v.headers[i].hdr
-	if v.dsts[i] != m.dst {
-		h.Namelen = encode(&v.addrs[i], m.dst, s.family, s.zones)
-		v.dsts[i] = m.dst
-	}
+	s.address(q, i)
 	v.iovecs[i].Base = &q.arena[min(m.off, len(q.arena)-1)] // an empty packet may end the arena
 	v.iovecs[i].SetLen(m.len)
 	if m.packets > 1 {
@@ -73,6 +79,21 @@ func (s *socket) fill(q *queue, i int) {
 }
 
 func (s *socket) send(q *queue) {
+	if len(q.msgs) == 1 && q.msgs[0].packets == 1 {
+		s.sendSingle(q)
+		return
+	}
+	s.sendAll(q)
+}
+
+// sendSingle sends the one packet of q, as small rooms have it most of the
+// time, without the headers that sendmmsg makes the kernel read.
+func (s *socket) sendSingle(q *queue) {
+	s.address(q, 0)
+	_ = s.write(q.data(&q.msgs[0]), &q.vec.addrs[0], q.vec.headers[0].hdr.Namelen) // counted
+}
+
+func (s *socket) sendAll(q *queue) {
 	for i := range q.msgs {
 		s.fill(q, i)
 	}

@@ -60,28 +60,25 @@ func reasonOfErrno(errno syscall.Errno) dropReason {
 // histogramBuckets are powers of two: 1, 2, 4 … 512 packets a call.
 const histogramBuckets = 10
 
-// histogram counts packets per system call.
-type histogram struct {
-	buckets [histogramBuckets + 1]atomic.Uint64 // the last is what is larger
-	sum     atomic.Uint64
-}
+// histogram counts system calls by how many packets they moved. The sum is kept
+// elsewhere: it is the packets moved.
+type histogram [histogramBuckets + 1]atomic.Uint64 // the last is what is larger
 
 func (h *histogram) observe(n int) {
 	if n < 1 {
 		return
 	}
-	h.buckets[min(bits.Len(uint(n-1)), histogramBuckets)].Add(1)
-	h.sum.Add(uint64(n))
+	h[min(bits.Len(uint(n-1)), histogramBuckets)].Add(1)
 }
 
 // snapshot returns cumulative counts by upper bound.
-func (h *histogram) snapshot() (count uint64, sum float64, buckets map[float64]uint64) {
+func (h *histogram) snapshot() (count uint64, buckets map[float64]uint64) {
 	buckets = make(map[float64]uint64, histogramBuckets)
 	for i := range histogramBuckets {
-		count += h.buckets[i].Load()
+		count += h[i].Load()
 		buckets[float64(uint(1)<<i)] = count
 	}
-	return count + h.buckets[histogramBuckets].Load(), float64(h.sum.Load()), buckets
+	return count + h[histogramBuckets].Load(), buckets
 }
 
 // stats is updated once per system call, not per packet.
