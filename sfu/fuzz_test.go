@@ -90,13 +90,13 @@ func FuzzReceive(f *testing.F) {
 					a.tr.acceptLocked(packet, r.now, r.out)
 				}
 			case fuzzRTCP:
-				a.tr.reactLocked(packet, r.now, r.out)
+				a.tr.reactLocked(packet, r.now, r.out.Batch)
 			case fuzzOther:
-				b.tr.reactLocked(packet, r.now, r.out)
+				b.tr.reactLocked(packet, r.now, r.out.Batch)
 			case fuzzTick:
 				r.now = r.now.Add(time.Duration(n) * 10 * time.Millisecond)
-				a.p.tickLocked(r.now, r.out)
-				b.p.tickLocked(r.now, r.out)
+				a.p.tickLocked(r.now, r.out.Batch)
+				b.p.tickLocked(r.now, r.out.Batch)
 			}
 			r.room.mu.Unlock()
 		}

@@ -14,10 +14,10 @@ import (
 // Pion. RFC 7983 tells them apart by the first byte.
 //
 // ReadFromAddrPort is called by one goroutine only, Pion's mux worker, which
-// therefore owns batch.
+// therefore owns burst.
 type muxConn struct {
 	*udpmux.Conn
-	batch *udpmux.Batch
+	burst *burst
 	now   func() time.Time
 
 	mu     sync.RWMutex
@@ -25,7 +25,7 @@ type muxConn struct {
 }
 
 func newMuxConn(c *udpmux.Conn, now func() time.Time) *muxConn {
-	return &muxConn{Conn: c, batch: c.NewBatch(), now: now, routes: map[netip.AddrPort]*transport{}}
+	return &muxConn{Conn: c, burst: newBurst(c), now: now, routes: map[netip.AddrPort]*transport{}}
 }
 
 // isRTP reports whether a datagram is RTP or RTCP (RFC 7983 section 7).
@@ -39,7 +39,7 @@ func isRTCP(p []byte) bool { return p[1] >= 192 && p[1] <= 223 }
 func (m *muxConn) ReadFromAddrPort(p []byte) (int, netip.AddrPort, error) {
 	for {
 		if m.Buffered() == 0 {
-			m.batch.Flush()
+			m.burst.end()
 		}
 		n, addr, err := m.Conn.ReadFromAddrPort(p)
 		if err != nil || !isRTP(p[:n]) {
@@ -49,7 +49,7 @@ func (m *muxConn) ReadFromAddrPort(p []byte) (int, netip.AddrPort, error) {
 		if t == nil {
 			return n, addr, nil
 		}
-		t.receive(p[:n], m.now(), m.batch)
+		t.receive(p[:n], m.now(), m.burst)
 	}
 }
 

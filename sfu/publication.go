@@ -23,6 +23,9 @@ type publication struct {
 	activity forward.Activity
 	subs     []*sender
 
+	held      []heldPacket // until the end of the burst
+	heldBytes int
+
 	// While a source that is not muted sends nothing, key frames are asked for
 	// rarely and only a few times.
 	quietAsks int

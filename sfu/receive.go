@@ -12,7 +12,7 @@ import (
 )
 
 // packet is one decrypted packet on its way to all subscribers. It points into
-// the datagram it came in.
+// the datagram it came in, or into its ring.
 type packet struct {
 	forward.Packet
 	codec   codecID
@@ -23,7 +23,7 @@ type packet struct {
 
 // receiveRTPLocked decrypts a packet, stores it, and forwards it to every
 // subscriber. p is overwritten.
-func (t *transport) receiveRTPLocked(p []byte, now time.Time, out *udpmux.Batch) {
+func (t *transport) receiveRTPLocked(p []byte, now time.Time, b *burst) {
 	m := &t.media
 	if m.in == nil {
 		t.sfu.metrics.drop(dropNoKeys)
@@ -43,11 +43,11 @@ func (t *transport) receiveRTPLocked(p []byte, now time.Time, out *udpmux.Batch)
 		t.sfu.metrics.drop(dropUnknownStream)
 		return
 	}
-	t.acceptLocked(plain, now, out)
+	t.acceptLocked(plain, now, b)
 }
 
 // acceptLocked takes a plain packet whose header is in t.media.header.
-func (t *transport) acceptLocked(plain []byte, now time.Time, out *udpmux.Batch) {
+func (t *transport) acceptLocked(plain []byte, now time.Time, b *burst) {
 	m := &t.media
 	ssrc := m.header.SSRC
 	if m.ext.twcc != 0 {
@@ -69,15 +69,15 @@ func (t *transport) acceptLocked(plain []byte, now time.Time, out *udpmux.Batch)
 	}
 	t.sfu.metrics.packetsIn.Inc()
 	if s.repair {
-		t.restoreLocked(s.layer, plain, now, out)
+		t.restoreLocked(s.layer, plain, now, b)
 		return
 	}
-	t.forwardLocked(s.layer, plain, now, out, false)
+	t.forwardLocked(s.layer, plain, now, b, false)
 }
 
 // restoreLocked turns an RTX packet into the one it repeats (RFC 4588 section
 // 4): the original sequence number stands in the first two payload bytes.
-func (t *transport) restoreLocked(l *layer, plain []byte, now time.Time, out *udpmux.Batch) {
+func (t *transport) restoreLocked(l *layer, plain []byte, now time.Time, b *burst) {
 	m := &t.media
 	head := headerSize(plain)
 	end := len(plain) - paddingSize(plain)
@@ -94,11 +94,11 @@ func (t *transport) restoreLocked(l *layer, plain []byte, now time.Time, out *ud
 	if _, err := m.header.Unmarshal(plain); err != nil {
 		return
 	}
-	t.forwardLocked(l, plain, now, out, true)
+	t.forwardLocked(l, plain, now, b, true)
 }
 
 // forwardLocked stores a packet of a layer and gives it to the subscribers.
-func (t *transport) forwardLocked(l *layer, plain []byte, now time.Time, out *udpmux.Batch, restored bool) {
+func (t *transport) forwardLocked(l *layer, plain []byte, now time.Time, b *burst, restored bool) {
 	insert := l.ring.Insert
 	if restored {
 		insert = l.ring.InsertRecovered
@@ -107,6 +107,15 @@ func (t *transport) forwardLocked(l *layer, plain []byte, now time.Time, out *ud
 	if !res.Stored {
 		t.sfu.metrics.drop(dropNotNew)
 		return
+	}
+	// From here on the ring's copy counts: plain is overwritten by the next read.
+	if len(l.pub.subs) > 1 {
+		if kept, ok := l.ring.At(res.ExtSeq); ok {
+			plain = kept
+		}
+		if _, err := t.media.header.Unmarshal(plain); err != nil {
+			return // it was parsed before
+		}
 	}
 	var pkt packet
 	if !t.describeLocked(&pkt, plain) {
@@ -121,11 +130,9 @@ func (t *transport) forwardLocked(l *layer, plain []byte, now time.Time, out *ud
 	}
 	live := l.pub.activity.Seen(l.index, now)
 	l.pub.quietAsks = 0
-	for _, s := range l.pub.subs {
-		s.takeLocked(l, live, &pkt, now, out)
-	}
+	l.pub.fanOutLocked(l, live, &pkt, now, b)
 	if l.pub.kind == "video" && l.ring.Missing() > 0 {
-		l.nackLocked(t, now, out)
+		l.nackLocked(t, now, b.Batch)
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 
 	"github.com/chatmed/chatmed/internal/consult"
 	"github.com/chatmed/chatmed/sfu/negotiate"
-	"github.com/chatmed/chatmed/sfu/udpmux"
 )
 
 // rig is a room without ICE, DTLS, worker and wall clock: packets go straight
@@ -26,7 +25,7 @@ type rig struct {
 	room *Room
 	reg  *prometheus.Registry
 	now  time.Time
-	out  *udpmux.Batch
+	out  *burst
 	sink *net.UDPConn // the clients' socket if they share one
 }
 
@@ -42,7 +41,7 @@ func newRig(t testing.TB) *rig {
 			t.Error(err)
 		}
 	})
-	r.sfu, r.out = s, s.conn.NewBatch()
+	r.sfu, r.out = s, newBurst(s.conn.Conn)
 	r.clear()
 	return r
 }
@@ -61,7 +60,7 @@ func (r *rig) tick(d time.Duration) {
 	r.now = r.now.Add(d)
 	r.room.mu.Lock()
 	for _, p := range r.room.participants {
-		p.tickLocked(r.now, r.out)
+		p.tickLocked(r.now, r.out.Batch)
 	}
 	r.room.mu.Unlock()
 	r.flush()
@@ -69,9 +68,7 @@ func (r *rig) tick(d time.Duration) {
 }
 
 func (r *rig) flush() {
-	if err := r.out.Flush(); err != nil {
-		r.t.Fatal(err)
-	}
+	r.out.end()
 }
 
 // peer is a participant of a rig and its client's side of one transport.

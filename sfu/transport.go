@@ -18,7 +18,6 @@ import (
 	"github.com/pion/ice/v4"
 
 	"github.com/chatmed/chatmed/sfu/negotiate"
-	"github.com/chatmed/chatmed/sfu/udpmux"
 )
 
 const (
@@ -149,7 +148,7 @@ func (t *transport) connect(ctx context.Context) error {
 	if err := t.agent.AwaitConnect(iceCtx); err != nil {
 		return fmt.Errorf("ice: %w", err)
 	}
-	pc := &packetConn{t: t, batch: t.sfu.conn.NewBatch()}
+	pc := &packetConn{t: t, burst: newBurst(t.sfu.conn.Conn)}
 	d, err := dtls.ServerWithOptions(pc, pc.RemoteAddr(), t.sfu.dtlsOptions(t.verify)...)
 	if err != nil {
 		return fmt.Errorf("dtls: %w", err)
@@ -267,24 +266,24 @@ func (t *transport) close() {
 }
 
 // receive takes one RTP or RTCP datagram, on whichever goroutine read it.
-func (t *transport) receive(p []byte, now time.Time, out *udpmux.Batch) {
+func (t *transport) receive(p []byte, now time.Time, b *burst) {
 	if len(p) < minMedia {
 		return
 	}
 	t.room.mu.Lock()
 	defer t.room.mu.Unlock()
 	if isRTCP(p) {
-		t.receiveRTCPLocked(p, now, out)
+		t.receiveRTCPLocked(p, now, b.Batch)
 		return
 	}
-	t.receiveRTPLocked(p, now, out)
+	t.receiveRTPLocked(p, now, b)
 }
 
 // packetConn is what DTLS reads: the ICE connection without media. Media comes
 // this way only before the mux knows the address.
 type packetConn struct {
 	t     *transport
-	batch *udpmux.Batch // owned by the DTLS read loop
+	burst *burst // owned by the DTLS read loop
 }
 
 func (c *packetConn) ReadFrom(p []byte) (int, net.Addr, error) {
@@ -294,8 +293,8 @@ func (c *packetConn) ReadFrom(p []byte) (int, net.Addr, error) {
 			return 0, nil, err
 		}
 		if isRTP(p[:n]) {
-			c.t.receive(p[:n], c.t.sfu.now(), c.batch)
-			c.batch.Flush()
+			c.t.receive(p[:n], c.t.sfu.now(), c.burst)
+			c.burst.end()
 			continue
 		}
 		return n, c.RemoteAddr(), nil
