@@ -311,6 +311,14 @@ func describe(slots []*slot) []Slot {
 	return out
 }
 
+// feedbackLocked reports arrival times when it is time to.
+func (p *Participant) feedbackLocked(now time.Time, out *udpmux.Batch) {
+	if now.Sub(p.lastFeedback) >= feedbackEvery {
+		p.lastFeedback = now
+		p.transport.feedbackLocked(out)
+	}
+}
+
 // tickLocked repairs and reports for p's transport.
 func (p *Participant) tickLocked(now time.Time, out *udpmux.Batch) {
 	if n := p.next; n != nil && p.nextReady && n.media.in != nil {
@@ -326,10 +334,7 @@ func (p *Participant) tickLocked(now time.Time, out *udpmux.Batch) {
 		s.video.renewReportLocked(now, out)
 	}
 	t.repairLocked(now, out)
-	if now.Sub(p.lastFeedback) >= feedbackEvery {
-		p.lastFeedback = now
-		t.feedbackLocked(out)
-	}
+	p.feedbackLocked(now, out)
 	if now.Sub(p.lastReport) >= reportEvery {
 		p.lastReport = now
 		t.reportLocked(now, out)

@@ -68,6 +68,7 @@ func (t *transport) acceptLocked(plain []byte, now time.Time, b *burst) {
 		}
 	}
 	t.sfu.metrics.packetsIn.Inc()
+	t.owner.feedbackLocked(now, b.Batch)
 	if s.repair {
 		t.restoreLocked(s.layer, plain, now, b)
 		return

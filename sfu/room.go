@@ -10,8 +10,10 @@ import (
 )
 
 const (
-	// tick is how often a room repairs and reports.
-	tick          = 50 * time.Millisecond
+	// tick is how often a room repairs and reports by itself. Packets repair
+	// what is missing as they come, and whatever must not wait wakes the room:
+	// each tick of an idle worker costs as much as several packets.
+	tick          = 200 * time.Millisecond
 	feedbackEvery = 100 * time.Millisecond
 	reportEvery   = time.Second
 )

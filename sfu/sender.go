@@ -127,18 +127,24 @@ func (s *sender) takeLocked(l *layer, live forward.Layers, pkt *packet, now time
 		v = s.rewriter.Skip(&l.src, &pkt.Packet, now, &h)
 	case forward.Switch:
 		s.rewriter.SwitchTo(l.src.ID)
-		s.renew = true
+		s.renewReport()
 		v = s.rewriter.Forward(&l.src, &pkt.Packet, now, &h)
 	case forward.Forward:
 		if cur, ok := s.rewriter.Current(); !ok || cur != l.src.ID {
 			s.rewriter.SwitchTo(l.src.ID)
-			s.renew = true
+			s.renewReport()
 		}
 		v = s.rewriter.Forward(&l.src, &pkt.Packet, now, &h)
 	}
 	if v == forward.Send || v == forward.SendEmpty {
 		s.sendLocked(&h, pkt, out)
 	}
+}
+
+// renewReport has a sender report follow a change of source soon.
+func (s *sender) renewReport() {
+	s.renew = true
+	s.t.room.wake()
 }
 
 // payloadLocked is how the client gets a packet: its payload type and payload.
