@@ -123,6 +123,7 @@ func (a *app) openMedia() (err error) {
 	}
 	cfg := signaling.DefaultConfig()
 	cfg.Origins = origins(a.cfg.PublicURL, a.cfg.RoomURL)
+	cfg.MaxParticipants = a.cfg.MaxParticipants
 	cfg.ResumeGrace, cfg.WaitingGrace, cfg.EmptyGrace = a.cfg.ResumeGrace, a.cfg.WaitingGrace, a.cfg.EmptyGrace
 	a.signal, err = signaling.New(cfg, signaling.Deps{
 		Tokens: a.tokens, Links: a.links, Consultations: a.consultations,

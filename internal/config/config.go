@@ -54,6 +54,8 @@ type Config struct {
 	EmptyGrace   time.Duration // an active consultation with nobody present ends after this
 	ResumeGrace  time.Duration // a dropped participant of a call may resume this long
 
+	MaxParticipants int // of one room
+
 	LogLevel  slog.Level
 	LogFormat string // FormatText or FormatJSON
 

@@ -41,7 +41,8 @@ func TestDefaults(t *testing.T) {
 		Addr: ":8080", AdminAddr: "127.0.0.1:9090", PublicURL: "http://localhost:8080", RoomURL: "http://localhost:8080",
 		Secret: strong, DataDir: "./data", UDPPort: 7882,
 		WaitingGrace: 3 * time.Minute, EmptyGrace: 2 * time.Minute, ResumeGrace: time.Minute,
-		LogLevel: slog.LevelInfo, LogFormat: "text", publicDefault: true, roomDefault: true,
+		MaxParticipants: 16,
+		LogLevel:        slog.LevelInfo, LogFormat: "text", publicDefault: true, roomDefault: true,
 	}
 	if fmt.Sprintf("%#v", *c) != fmt.Sprintf("%#v", want) || c.Secret != want.Secret {
 		t.Errorf("got  %#v\nwant %#v", *c, want)
@@ -56,7 +57,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		"database_url": "postgres://u:p@db/chatmed", "redis_url": "rediss://r:6380/1", "udp_port": "443",
 		"node_ip": "::ffff:192.0.2.1", "storage_url": "s3://bucket/prefix?region=x", "admin_addr": "[::1]:2",
 		"tls_cert": pem, "tls_key": pem, "trusted_proxies": "10.1.2.3/8, 2001:db8::1",
-		"interactions_url": "https://cds.example/x", "waiting_grace": "1m", "empty_grace": "2s", "resume_grace": "3ms",
+		"interactions_url": "https://cds.example/x", "waiting_grace": "1m", "empty_grace": "2s", "resume_grace": "3ms", "max_participants": "40",
 		"log_level": "debug", "log_format": "json",
 		"chat_url": "http://c:1/v1", "chat_key": "kc", "chat_model": "mc",
 		"vision_url": "http://v", "vision_key": "kv", "vision_model": "mv",
@@ -70,7 +71,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::1/128")},
 		Chat:           Provider{"http://c:1/v1", "kc", "mc"}, Vision: Provider{"http://v", "kv", "mv"},
 		Speech: Provider{"http://s", "ks", "ms"}, InteractionsURL: "https://cds.example/x",
-		WaitingGrace: time.Minute, EmptyGrace: 2 * time.Second, ResumeGrace: 3 * time.Millisecond,
+		WaitingGrace: time.Minute, EmptyGrace: 2 * time.Second, ResumeGrace: 3 * time.Millisecond, MaxParticipants: 40,
 		LogLevel: slog.LevelDebug, LogFormat: "json",
 	}
 	var args, environ, plain, spelled []string

@@ -52,6 +52,16 @@ func port(to *int, v string) error {
 	return nil
 }
 
+// count is a whole number within bounds.
+func count(to *int, v string, low, high int) error {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < low || n > high {
+		return fmt.Errorf("is not a number of people; give one from %d to %d", low, high)
+	}
+	*to = n
+	return nil
+}
+
 // origin is an http(s) URL without path, query, fragment or user: the pages are
 // served at its root.
 func origin(to *string, v string) error {

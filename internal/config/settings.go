@@ -64,6 +64,8 @@ func settings() []setting {
 			set: func(c *Config, v string) error { return duration(&c.EmptyGrace, v) }},
 		{name: "resume_grace", def: "60s", help: "how long a dropped participant of a call may resume",
 			set: func(c *Config, v string) error { return duration(&c.ResumeGrace, v) }},
+		{name: "max_participants", def: "16", help: "how many people one room takes; doctor and patient always find a place",
+			set: func(c *Config, v string) error { return count(&c.MaxParticipants, v, 2, 200) }},
 		{name: "log_level", def: "info", help: "debug, info, warn or error",
 			set: func(c *Config, v string) error { return level(&c.LogLevel, v) }},
 		{name: "log_format", def: FormatText, help: "text or json",
