@@ -9,7 +9,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 20s
 
-.PHONY: run build web test lint lint-go lint-web fmt race fuzz e2e bench clean tools
+.PHONY: run build web test lint lint-go lint-web fmt race fuzz e2e bench bench-peers clean tools
 
 run: build ## build everything and serve a clinic on this machine, with demo links
 	exec bin/chatmed demo
@@ -66,8 +66,12 @@ fuzz: ## every fuzz target for FUZZTIME each
 	  done; \
 	done
 
-bench: ## Go benchmarks of the hot paths
-	go test -run '^$$' -bench . -benchmem ./sfu/... ./waitingroom/...
+bench: build ## Go benchmarks of the hot paths, then whole workloads: BENCH_WORKLOADS, BENCH_ROUNDS, BENCH_SECONDS
+	go test -run '^$$' -bench "$${BENCH_GO:-.}" -benchmem ./sfu/... ./waitingroom/...
+	deploy/bench/run.sh ours
+
+bench-peers: build ## the same workloads on Debian's Janus, in turns with ours
+	deploy/bench/run.sh peers
 
 clean:
 	rm -rf bin .tools .artifacts web/node_modules web/dist/assets web/dist/*.html

@@ -40,7 +40,7 @@ func loadTest(ctx context.Context, args []string, out, progress io.Writer) error
 	if err := config.ParseFlags(fs, args); err != nil {
 		return err
 	}
-	o.Key = cmp.Or(o.Key, os.Getenv("CHATMED_LOADTEST_KEY"))
+	o.Key = cmp.Or(o.Key, os.Getenv("LOADTEST_KEY"))
 	if command == "soak" {
 		r, err := loadtest.Soak(ctx, o, soak, progress)
 		if r == nil {
@@ -58,7 +58,7 @@ func loadTest(ctx context.Context, args []string, out, progress io.Writer) error
 func loadFlags(fs *flag.FlagSet, o *loadtest.Options) {
 	fs.StringVar(&o.Target, "target", loadtest.TargetChatMed, "chatmed or janus (videoroom over WebSocket)")
 	fs.StringVar(&o.URL, "url", "http://127.0.0.1:8080", "the server; for janus ws://…")
-	fs.StringVar(&o.Key, "key", "", "API key, or CHATMED_LOADTEST_KEY")
+	fs.StringVar(&o.Key, "key", "", "API key, or LOADTEST_KEY")
 	fs.StringVar(&o.Admin, "admin", "", "URL of the admin pages, for the server's CPU and memory")
 	fs.IntVar(&o.PID, "pid", 0, "process id of the server, for its CPU and memory")
 	fs.StringVar(&o.Name, "name", "", "name of the workload in the report")
@@ -67,7 +67,7 @@ func loadFlags(fs *flag.FlagSet, o *loadtest.Options) {
 	fs.IntVar(&o.Rooms, "rooms", 1, "rooms")
 	fs.IntVar(&o.Participants, "participants", 2, "participants of each room")
 	fs.IntVar(&o.Publishers, "publishers", 0, "participants of each room that publish; 0 for all")
-	fs.StringVar(&o.Profile, "profile", loadtest.ProfileCamera, "audio, camera or simulcast")
+	fs.StringVar(&o.Profile, "profile", loadtest.ProfileCamera, "audio, camera, small or simulcast")
 	fs.BoolVar(&o.RED, "red", false, "send Opus as RED")
 	fs.DurationVar(&o.Ramp, "ramp", 20*time.Millisecond, "at least this between the starts of two joins")
 	fs.DurationVar(&o.Settle, "settle", 2*time.Second, "pause after the last join")

@@ -54,7 +54,7 @@ func (o *Options) check() error {
 	case o.Target != TargetChatMed && o.Target != TargetJanus:
 		return fmt.Errorf("unknown target %q: %s or %s", o.Target, TargetChatMed, TargetJanus)
 	case o.Target == TargetChatMed && o.Key == "":
-		return errors.New("an API key is needed: make one with chatmed keys create --plan enterprise --mode test, and give it as --key or CHATMED_LOADTEST_KEY")
+		return errors.New("an API key is needed: make one with chatmed keys create --plan enterprise --mode test, and give it as --key or LOADTEST_KEY")
 	case o.Rooms < 1 || o.Rooms > maxRooms || o.Participants < 2 || o.Rooms*o.Participants > maxPeers:
 		return fmt.Errorf("%d rooms of %d: from 1 to %d rooms of at least 2, at most %d participants in all", o.Rooms, o.Participants, maxRooms, maxPeers)
 	case o.Publishers < 0 || o.Publishers > o.Participants:

@@ -9,6 +9,7 @@ import (
 const (
 	ProfileAudio     = "audio"
 	ProfileCamera    = "camera"
+	ProfileSmall     = "small" // a camera of few packets, for many rooms on few cores
 	ProfileSimulcast = "simulcast"
 )
 
@@ -17,6 +18,7 @@ const (
 	audioMin      = 80                    // bytes of an Opus frame
 	audioSpread   = 40
 	videoInterval = time.Second / 30
+	smallInterval = time.Second / 15
 	// keyFactor is how much larger a key frame is, and keyEvery how often one
 	// comes unasked.
 	keyFactor = 5
@@ -38,18 +40,22 @@ type layer struct {
 type profile struct {
 	name   string
 	red    bool
-	layers []layer // none: audio only; lowest first
+	layers []layer       // none: audio only; lowest first
+	frame  time.Duration // between two pictures
 }
 
 // profileOf returns the profile of that name. A camera is VP8 of 1.5 Mbit/s:
-// 30 frames of 6 packets of 1,041 bytes a second.
+// 30 frames of 6 packets of 1,041 bytes a second; a small one 15 of 2.
 func profileOf(name string, red bool) (profile, error) {
-	p := profile{name: name, red: red}
+	p := profile{name: name, red: red, frame: videoInterval}
 	high := layer{width: 1280, height: 720, packets: 6, size: 1041}
 	switch name {
 	case ProfileAudio:
 	case ProfileCamera:
 		p.layers = []layer{high}
+	case ProfileSmall:
+		p.frame = smallInterval
+		p.layers = []layer{{width: 640, height: 360, packets: 2, size: 1041}}
 	case ProfileSimulcast:
 		high.rid = "f"
 		p.layers = []layer{
@@ -58,7 +64,7 @@ func profileOf(name string, red bool) (profile, error) {
 			high,
 		}
 	default:
-		return profile{}, fmt.Errorf("unknown profile %q: %s, %s or %s", name, ProfileAudio, ProfileCamera, ProfileSimulcast)
+		return profile{}, fmt.Errorf("unknown profile %q: %s, %s, %s or %s", name, ProfileAudio, ProfileCamera, ProfileSmall, ProfileSimulcast)
 	}
 	return p, nil
 }

@@ -62,7 +62,7 @@ type publisher struct {
 const tooLate = 20 * time.Millisecond
 
 func newPublisher(id uint32, p profile, win *window) *publisher {
-	pub := &publisher{id: id, profile: p, win: win, phase: time.Duration(rand.Int64N(int64(videoInterval)))}
+	pub := &publisher{id: id, profile: p, win: win, phase: time.Duration(rand.Int64N(int64(p.frame)))}
 	pub.audio = newOutStream(streamAudio, layer{})
 	for i, l := range p.layers {
 		pub.video = append(pub.video, newOutStream(streamVideo+uint8(i), l))
@@ -227,7 +227,7 @@ func (p *publisher) run(ctx context.Context) {
 			nextAudio += audioInterval
 		} else {
 			err = p.sendVideo()
-			nextVideo += videoInterval
+			nextVideo += p.profile.frame
 		}
 		if errors.Is(err, io.ErrClosedPipe) {
 			return
@@ -273,7 +273,7 @@ func (p *publisher) sendVideo() error {
 			s.keyWanted.Store(false)
 			n *= keyFactor
 		}
-		s.packet.Timestamp += 3000
+		s.packet.Timestamp += uint32(p.profile.frame * 90000 / time.Second)
 		s.picture = (s.picture + 1) & 0x7fff
 		for i := range n {
 			b := s.buf[:s.layer.size]
