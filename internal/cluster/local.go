@@ -12,7 +12,7 @@ import (
 
 // clockStep is how often the in-process server learns the time; keys expire at
 // most this late.
-const clockStep = 100 * time.Millisecond
+const clockStep = 500 * time.Millisecond
 
 // local is a Redis server inside the process, on a free loopback port. The
 // waiting room's patient data is in it, so it asks for a password that only
