@@ -63,10 +63,12 @@ func TestForwardingAllocatesNothing(t *testing.T) {
 		for range warm {
 			f.step()
 		}
+		f.r.flush()
 		before := f.r.counter("packets_forwarded_total")
 		if n := testing.AllocsPerRun(runs, f.step); n != 0 {
 			t.Errorf("%d subscribers: %v allocations per packet", subscribers, n)
 		}
+		f.r.flush()
 		if sent := f.r.counter("packets_forwarded_total") - before; int(sent) != (runs+1)*subscribers {
 			t.Errorf("%d subscribers: %v packets sent of %d", subscribers, sent, (runs+1)*subscribers)
 		}

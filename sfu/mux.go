@@ -1,9 +1,12 @@
 package sfu
 
 import (
+	"net"
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/pion/ice/v4"
 
 	"github.com/chatmed/chatmed/sfu/udpmux"
 )
@@ -81,3 +84,31 @@ func unmap(a netip.AddrPort) netip.AddrPort {
 	}
 	return a
 }
+
+// agentMux tells an ICE agent one local address per family. All addresses of
+// the machine lead to the one socket; an agent that knew several would pair
+// each with the client and credit checks to the wrong pair, which costs one
+// join in ten 200 ms.
+type agentMux struct {
+	*ice.UDPMuxDefault
+	addrs []net.Addr
+}
+
+func newAgentMux(m *ice.UDPMuxDefault, candidates []netip.AddrPort) agentMux {
+	a := agentMux{UDPMuxDefault: m}
+	var four, six bool
+	for _, c := range candidates {
+		known := &four
+		if c.Addr().Is6() {
+			known = &six
+		}
+		if !*known {
+			*known = true
+			a.addrs = append(a.addrs, net.UDPAddrFromAddrPort(c))
+		}
+	}
+	return a
+}
+
+// GetListenAddresses is what the agent gathers its host candidates from.
+func (a agentMux) GetListenAddresses() []net.Addr { return a.addrs }
