@@ -33,7 +33,7 @@ export default ts.config(
     rules: { '@typescript-eslint/no-non-null-assertion': 'off' },
   },
   {
-    files: ['scripts/**', 'test/**', 'e2e/**', '*.js'],
+    files: ['scripts/**', 'test/**', 'e2e/**', 'bench/**', '*.js'],
     languageOptions: { globals: { ...globals.node, ...globals.browser } },
   },
 );

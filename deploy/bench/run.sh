@@ -18,14 +18,14 @@
 #   BENCH_ROUNDS     repetitions, default 5
 #   BENCH_SECONDS    measured in each run, default 20
 #   BENCH_JOINS      of the soak, default 1000
-#   BENCH_MEDIA_IP   address of this machine that media goes to, default the
-#                    first that is no loopback one, for both servers: Janus
-#                    uses no loopback address
+#   BENCH_MEDIA_IP   address that media goes to, default 127.0.0.1. Janus uses no
+#                    loopback address: with "peers" and without this setting
+#                    everything runs, as root, in a network namespace of its own
+#                    that has an address made up for it
 #   BENCH_OUT        directory of the results, default .artifacts/bench/MODE
 #   BENCH_BIN        the binary, default bin/chatmed
 #
-# All traffic stays on this machine. Media ports are open on BENCH_MEDIA_IP
-# while a run lasts; APIs listen on 127.0.0.1 only.
+# All traffic stays on this machine.
 set -euo pipefail
 
 mode=${1:-ours}
@@ -41,7 +41,17 @@ bin=${BENCH_BIN:-$root/bin/chatmed}
 rounds=${BENCH_ROUNDS:-5}
 seconds=${BENCH_SECONDS:-20}
 out=${BENCH_OUT:-$root/.artifacts/bench/$mode}
-media_ip=${BENCH_MEDIA_IP:-$(hostname -I 2>/dev/null | tr ' ' '\n' | grep -m1 -E '^[0-9]+(\.[0-9]+){3}$' || echo 127.0.0.1)}
+if [[ $mode == peers && -z ${BENCH_MEDIA_IP:-} ]]; then
+  export BENCH_MEDIA_IP=10.99.0.1
+  exec unshare --net bash -euc '
+    ip link set lo up
+    ip link add bench0 type veth peer name bench1
+    ip address add "$BENCH_MEDIA_IP/24" dev bench0
+    ip link set bench0 up
+    ip link set bench1 up
+    exec "$0" peers' "$root/deploy/bench/run.sh"
+fi
+media_ip=${BENCH_MEDIA_IP:-127.0.0.1}
 
 scaling=""
 for procs in 1 2; do

@@ -87,6 +87,11 @@ export class Peer {
 
   async offer(muted: (source: Source) => boolean): Promise<{ sdp: string; publications: Publication[] }> {
     await this.pc.setLocalDescription(await this.pc.createOffer());
+    return this.offered(muted);
+  }
+
+  /** The offer made last, with what is muted by now. */
+  offered(muted: (source: Source) => boolean): { sdp: string; publications: Publication[] } {
     const publications: Publication[] = [];
     for (const [source, transceiver] of this.own) {
       if (transceiver.mid !== null) publications.push({ mid: transceiver.mid, source, muted: muted(source) });

@@ -41,6 +41,8 @@ export interface TransportOptions {
  */
 export class Transport {
   private peer: Peer | null = null;
+  /** Made before the join, with its offer; nothing leaves it without an answer. */
+  private warmed: { peer: Peer; ready: Promise<void> } | null = null;
   /** The predecessor of `peer`, kept until that one is connected. */
   private retiring: Peer | null = null;
   private slots: Slot[] = [];
@@ -68,9 +70,30 @@ export class Transport {
     addEventListener('online', this.check);
   }
 
+  /** Makes the first offer ahead of the join, which then need not wait for it. */
+  warm(): void {
+    if (this.peer || this.warmed || this.closed) return;
+    const peer = this.create(FIRST_SLOTS);
+    const ready = peer.setTracks(this.local.tracks).then(async () => {
+      await peer.offer((s) => this.local.muted(s));
+    });
+    this.warmed = { peer, ready };
+    ready.catch(() => {
+      if (this.warmed?.peer === peer) this.warmed = null;
+      peer.close();
+    });
+  }
+
   /** Throws away what there was and makes the offer of a new join. */
   async prepare(): Promise<{ offer: string; publications: Publication[] }> {
     this.epoch++;
+    const warmed = await this.takeWarmed();
+    if (warmed) {
+      this.peer = warmed;
+      await warmed.setTracks(this.local.tracks);
+      const { sdp, publications } = warmed.offered((s) => this.local.muted(s));
+      return { offer: sdp, publications };
+    }
     this.monitor.stop();
     clearTimeout(this.timer);
     this.replacing = false;
@@ -83,6 +106,23 @@ export class Transport {
     await this.peer.setTracks(this.local.tracks);
     const { sdp, publications } = await this.peer.offer((s) => this.local.muted(s));
     return { offer: sdp, publications };
+  }
+
+  /** The peer made ahead, if it is of use: for the first join, without a screen. */
+  private async takeWarmed(): Promise<Peer | null> {
+    const warmed = this.warmed;
+    if (!warmed) return null;
+    try {
+      await warmed.ready;
+    } catch {
+      return null;
+    }
+    this.warmed = null;
+    if (this.peer || this.local.tracks.screen || warmed.peer.state === 'closed') {
+      warmed.peer.close();
+      return null;
+    }
+    return warmed.peer;
   }
 
   /** The answer to `prepare`. Without one the server wants a new offer. */
@@ -158,7 +198,8 @@ export class Transport {
     this.monitor.stop();
     this.peer?.close();
     this.retiring?.close();
-    this.peer = this.retiring = null;
+    this.warmed?.peer.close();
+    this.peer = this.retiring = this.warmed = null;
     this.views.keepSlots(new Set());
   }
 

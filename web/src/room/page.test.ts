@@ -34,6 +34,7 @@ function fakeWindow(f: FakeWindow) {
     parent: undefined as unknown,
     addEventListener: target.addEventListener.bind(target),
     removeEventListener: target.removeEventListener.bind(target),
+    dispatchEvent: target.dispatchEvent.bind(target),
   };
   win.parent = f.embedded ? parent : win;
   const say = (data: unknown, origin: string, source: unknown = parent) => {
@@ -75,6 +76,19 @@ describe('takeToken', () => {
     const memory = memoryOf(win);
     await takeToken(win, memory, 10);
     expect(memory.get()).toMatchObject({ token: 'u', inside: false });
+  });
+
+  it('writes other changes a little later, or when the page goes', () => {
+    const { win, history } = fakeWindow({ hash: '', state: null });
+    const memory = memoryOf(win);
+    memory.set({ name: 'Jeanne' });
+    memory.set({ inside: true });
+    expect(history.state).toBeNull();
+    vi.advanceTimersByTime(1_000);
+    expect(history.state).toMatchObject({ chatmed: { name: 'Jeanne', inside: true } });
+    memory.set({ inside: false });
+    win.dispatchEvent(new Event('pagehide'));
+    expect(history.state).toMatchObject({ chatmed: { inside: false } });
   });
 
   it('has nobody to wait for at the top', async () => {

@@ -20,8 +20,15 @@ export interface Kept {
 
 const FIELD = 'chatmed';
 
+/**
+ * How long a change may wait until it is written: the browser takes tens of
+ * milliseconds for it on a slow machine, which a join should not wait for.
+ */
+const WRITE_WITHIN = 1_000;
+
 export class PageMemory {
   private kept: Kept;
+  private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly win: Window,
@@ -30,15 +37,23 @@ export class PageMemory {
     const state: unknown = win.history.state;
     const stored = isRecord(state) ? state[FIELD] : undefined;
     this.kept = isRecord(stored) ? { ...fallback, ...(stored as Partial<Kept>) } : fallback;
+    win.addEventListener('pagehide', () => this.timer !== undefined && this.write());
   }
 
   get(): Readonly<Kept> {
     return this.kept;
   }
 
-  /** Also takes the fragment out of the address, where the token came in. */
+  /** A token is written at once, which also takes it out of the address. */
   set(change: Partial<Kept>): void {
     this.kept = { ...this.kept, ...change };
+    if (change.token !== undefined) this.write();
+    else this.timer ??= setTimeout(() => this.write(), WRITE_WITHIN);
+  }
+
+  private write(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
     const { pathname, search } = this.win.location;
     this.win.history.replaceState({ [FIELD]: this.kept }, '', pathname + search);
   }

@@ -150,7 +150,8 @@ export class Room extends RoomState {
 
   retryDevices(): void {
     const media = this.own.get();
-    if (!this.observer) void media.start();
+    const started = this.observer ? Promise.resolve() : media.start();
+    void started.finally(() => this.phase.value === 'check' && this.carrier(media).warm());
   }
 
   async setScreen(on: boolean): Promise<void> {
@@ -182,13 +183,20 @@ export class Room extends RoomState {
       closed: (code) => this.closed(code),
     });
     this.link = link;
-    this.transport = new Transport(
+    this.carrier(media);
+    link.start();
+  }
+
+  /** The media connection, which exists before the join and lasts until the end. */
+  private carrier(media: LocalMedia): Transport {
+    this.transport ??= new Transport(
       media,
       this.views,
       {
         offer: (offer, publications, replace) =>
-          link.request({ type: 'offer', offer, publications, replace }),
-        ready: () => link.send({ type: 'ready' }),
+          this.link?.request({ type: 'offer', offer, publications, replace }) ??
+          Promise.reject(new SignalError(NO_REPLY, false)),
+        ready: () => this.link?.send({ type: 'ready' }),
       },
       { sources: this.config.sources, codec: this.config.codec },
       {
@@ -197,7 +205,7 @@ export class Room extends RoomState {
         quality: (q) => (this.quality.value = q),
       },
     );
-    link.start();
+    return this.transport;
   }
 
   private async opened(link: Link): Promise<void> {
