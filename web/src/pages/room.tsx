@@ -18,12 +18,13 @@ import { Room } from '../room/room';
 import type { Phase } from '../room/state';
 import { signalURL } from '../signal/link';
 import { sources } from '../signal/messages';
-import { followLanguage, keepAwake, presetLanguage } from '../ui/effects';
+import { drawWithFrames, followLanguage, keepAwake, presetLanguage } from '../ui/effects';
 import { RoomApp } from '../ui/room-app';
 
 /** How long a page without a key waits for one from the page around it. */
 const TOKEN_WITHIN = 3_000;
 
+drawWithFrames();
 const memory = new PageMemory(window, { instance: newInstance() });
 const query = new URLSearchParams(location.search);
 const room = signal<Room | null>(null);

@@ -1,4 +1,5 @@
 import { effect } from '@preact/signals';
+import { options } from 'preact';
 import { direction, language, matchLanguage } from '../i18n';
 
 /** Keeps the language and direction of the document in step with the choice. */
@@ -7,6 +8,25 @@ export function followLanguage(): void {
     document.documentElement.lang = language.value;
     document.documentElement.dir = direction(language.value);
   });
+}
+
+/** In the background there are no frames, but the page goes on. */
+const FRAME_WITHIN = 100;
+
+/**
+ * Draws with the browser's next frame instead of at once: the answer to a join
+ * is applied before the picture of the call is built, which takes longer.
+ */
+export function drawWithFrames(): void {
+  options.debounceRendering = (draw) => {
+    const once = () => {
+      cancelAnimationFrame(frame);
+      clearTimeout(timer);
+      draw();
+    };
+    const frame = requestAnimationFrame(once);
+    const timer = setTimeout(once, FRAME_WITHIN);
+  };
 }
 
 /** The first language of the list that we have; English otherwise. */
