@@ -57,7 +57,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 }
 
 func command(ctx context.Context, args []string, out io.Writer) error {
-	command := "demo"
+	command := "serve"
 	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
 		command, args = args[0], args[1:]
 	}
