@@ -161,7 +161,7 @@ func TestDemoUntilSIGTERM(t *testing.T) {
 	cmd := program(t, []string{
 		"CHATMED_DATA_DIR=" + t.TempDir(), "CHATMED_ADDR=127.0.0.1:0", "CHATMED_ADMIN_ADDR=127.0.0.1:0",
 		"CHATMED_UDP_PORT=0", "CHATMED_NODE_IP=127.0.0.1",
-	})
+	}, "demo")
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	var log strings.Builder
