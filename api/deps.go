@@ -32,8 +32,6 @@ type WaitingRoom interface {
 	List(ctx context.Context, sc consult.Scope, doctorID string) ([]consult.QueuePlace, error)
 	Admit(ctx context.Context, sc consult.Scope, actor consult.Actor, ticketID string) (*consult.QueuePlace, error)
 	Leave(ctx context.Context, sc consult.Scope, actor consult.Actor, ticketID string) (*consult.QueuePlace, error)
-	// SessionClosed takes an ended or cancelled consultation out of its queue.
-	SessionClosed(ctx context.Context, sc consult.Scope, sessionID string) error
 }
 
 // Participations tells who is and was in a consultation, by arrival.

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -150,23 +149,13 @@ func (s *server) endVideo(ctx context.Context, r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.closed(ctx, c)
+	return s.statusOf(ctx, c)
 }
 
 func (s *server) cancelVideo(ctx context.Context, r *request) (any, error) {
 	c, err := s.Consultations.Cancel(ctx, r.key.Scope, r.params["session_id"], r.actor(), consult.CancelledByCaller)
 	if err != nil {
 		return nil, err
-	}
-	return s.closed(ctx, c)
-}
-
-// closed answers with a consultation that is over. Its queue is told; if that
-// fails the waiting room notices by itself a little later, and the caller's
-// wish has been done already.
-func (s *server) closed(ctx context.Context, c *consult.Consultation) (any, error) {
-	if err := s.WaitingRoom.SessionClosed(ctx, c.Scope, c.ID); err != nil {
-		s.Log.LogAttrs(ctx, slog.LevelWarn, "queue not told", slog.String("session_id", c.ID), slog.Any("err", err))
 	}
 	return s.statusOf(ctx, c)
 }

@@ -109,6 +109,7 @@ func newWorld(t *testing.T, adjust ...func(*Deps)) *world {
 	must(t, err)
 	w.consults = consult.NewService(w.store, w.redis.Bus(), w.clock.now, log)
 	w.rooms = waitingroom.New(w.store, w.redis.Client(), w.redis.Bus(), w.consults, w.clock.now, waitingroom.Config{}, log)
+	w.consults.OnClosed(w.rooms.SessionClosed)
 	t.Cleanup(w.rooms.Close)
 
 	w.key, w.apiKey = w.makeKey("Clinique du Parc", consult.Live, consult.PlanStarter)

@@ -91,6 +91,7 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	t.Cleanup(func() { must(t, w.rdb.Close()) })
 	w.svc = consult.NewService(w.store, w.rdb.Bus(), w.clock.Now, log)
 	w.queue = waitingroom.New(w.store, w.rdb.Client(), w.rdb.Bus(), w.svc, w.clock.Now, waitingroom.Config{}, log)
+	w.svc.OnClosed(w.queue.SessionClosed)
 	t.Cleanup(w.queue.Close)
 	w.start()
 	t.Cleanup(w.stop)

@@ -78,6 +78,7 @@ func newApp(ctx context.Context, cfg *config.Config, now consult.Clock) (a *app,
 	a.consultations = consult.NewService(a.store, a.redis.Bus(), now, a.log)
 	a.waitingRoom = waitingroom.New(a.store, a.redis.Client(), a.redis.Bus(), a.consultations, now,
 		waitingroom.Config{Grace: cfg.WaitingGrace}, a.log)
+	a.consultations.OnClosed(a.waitingRoom.SessionClosed)
 	if err = a.openMedia(); err != nil {
 		return a, err
 	}

@@ -54,7 +54,14 @@ type Service struct {
 	bus   Bus
 	now   Clock
 	log   *slog.Logger
+
+	// closed hears of each consultation that this node ended or cancelled.
+	closed func(ctx context.Context, s Scope, id string) error
 }
+
+// OnClosed has fn called after each End and Cancel that took effect, before
+// they return: the waiting room then forgets the ticket. Set before use.
+func (s *Service) OnClosed(fn func(ctx context.Context, s Scope, id string) error) { s.closed = fn }
 
 // NewService returns a Service over store that announces changes on bus.
 func NewService(store Store, bus Bus, now Clock, log *slog.Logger) *Service {
@@ -187,6 +194,12 @@ func (s *Service) change(ctx context.Context, sc Scope, id string, typ EventType
 	}
 	for _, e := range ev {
 		s.announce(ctx, e)
+	}
+	if len(ev) > 0 && c.Status.Final() && s.closed != nil {
+		// The store has closed the ticket already; only its shadow may linger.
+		if err := s.closed(ctx, sc, id); err != nil {
+			s.log.Warn("queue not brought up to date", "session", id, "err", err)
+		}
 	}
 	return c, nil
 }
