@@ -41,6 +41,7 @@ bin=${BENCH_BIN:-$root/bin/chatmed}
 rounds=${BENCH_ROUNDS:-5}
 seconds=${BENCH_SECONDS:-20}
 out=${BENCH_OUT:-$root/.artifacts/bench/$mode}
+if [[ $mode == peers ]]; then require_janus; fi # needs the network that the namespace lacks
 if [[ $mode == peers && -z ${BENCH_MEDIA_IP:-} ]]; then
   export BENCH_MEDIA_IP=10.99.0.1
   exec unshare --net bash -euc '
@@ -123,7 +124,7 @@ run_soak() {
   stop_server
 }
 
-if [ "$mode" = peers ]; then require_janus; fi
+if [ "$mode" = peers ]; then require_media_address; fi
 ulimit -n 65536 2>/dev/null || true
 mkdir -p "$out"
 rm -f "$out"/*.json "$out"/*.txt

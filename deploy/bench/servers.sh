@@ -84,6 +84,9 @@ require_janus() {
     exit 1
     ;;
   esac
+}
+
+require_media_address() {
   if [[ $media_ip == 127.* ]]; then
     echo "Janus uses no loopback address: set BENCH_MEDIA_IP to another address of this machine" >&2
     exit 1
