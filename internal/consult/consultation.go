@@ -50,6 +50,9 @@ type Consultation struct {
 	Status          Status
 	// Reason says why it is ended or cancelled; empty before.
 	Reason string
+	// Metadata is the integrator's own, at most 50 entries; nil when there is
+	// none. Never change the map of a consultation that was read: replace it.
+	Metadata map[string]string
 	// TokenEpoch is raised to revoke every room token issued before.
 	TokenEpoch  int
 	CreatedAt   time.Time

@@ -82,6 +82,19 @@ const (
 	ReasonRoomFull          = "room_full"
 	ReasonDraining          = "draining"
 	ReasonProtocol          = "protocol_version"
+	ReasonKeyExpired        = "key_expired"
+	ReasonKeyAddress        = "key_address"
+	ReasonScope             = "scope"
+	ReasonRateMinute        = "rate_minute"
+	ReasonRateDay           = "rate_day"
+	ReasonConcurrency       = "concurrency"
+	ReasonFailedKeys        = "failed_keys"
+	ReasonDependency        = "dependency"
+	ReasonCursor            = "cursor"
+	ReasonOpenConsultation  = "open_consultation"
+
+	ReasonIdempotencyMismatch   = "idempotency_mismatch"
+	ReasonIdempotencyInProgress = "idempotency_in_progress"
 )
 
 // FieldError is one validation complaint.

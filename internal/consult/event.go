@@ -15,6 +15,8 @@ const (
 	EventConsultationStarted   EventType = "consultation.started"
 	EventConsultationEnded     EventType = "consultation.ended"
 	EventConsultationCancelled EventType = "consultation.cancelled"
+	EventConsultationExtended  EventType = "consultation.extended"
+	EventConsultationUpdated   EventType = "consultation.updated"
 	EventParticipantJoined     EventType = "participant.joined"
 	EventParticipantLeft       EventType = "participant.left"
 	EventTicketQueued          EventType = "waiting_room.queued"
@@ -29,6 +31,13 @@ const (
 	EventTokensRevoked         EventType = "tokens.revoked"
 	EventKeyCreated            EventType = "key.created"
 	EventKeyRevoked            EventType = "key.revoked"
+	EventKeyRotated            EventType = "key.rotated"
+	EventKeyUpdated            EventType = "key.updated"
+
+	// These three stand in the audit log alone.
+	EventPatientErased    EventType = "patient.erased"
+	EventRetentionApplied EventType = "retention.applied"
+	EventAuditSigned      EventType = "audit.signed"
 )
 
 // TicketEvent is the event of a ticket entering status s.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"reflect"
 	"time"
 
 	"github.com/chatmed/chatmed/internal/consult"
@@ -155,7 +156,7 @@ func (q *querier) updateTicket(ctx context.Context, sc consult.Scope, id string,
 	if err := q.storeTicket(ctx, tBefore, &tAfter); err != nil {
 		return nil, nil, err
 	}
-	if cAfter != *cBefore {
+	if !reflect.DeepEqual(cAfter, *cBefore) {
 		if events, err = q.storeConsultation(ctx, cBefore, &cAfter, events); err != nil {
 			return nil, nil, err
 		}
