@@ -167,7 +167,7 @@ func TestEveryMethodIsBoundToItsScope(t *testing.T) {
 		others["no such account"] = consult.Scope{AccountID: "acc_none", Mode: sc.Mode}
 		for name, other := range others {
 			was := counts(t, s, other)
-			for method, call := range reads() {
+			for method, call := range allReads() {
 				found, err := call(t.Context(), s, other, w)
 				if found || (err != nil && !consult.HasCode(err, consult.NotFound)) {
 					t.Errorf("%s from %s: found %v, error %v", method, name, found, err)
@@ -186,7 +186,7 @@ func TestEveryMethodIsBoundToItsScope(t *testing.T) {
 				continue
 			}
 			before := counts(t, s, sc)
-			for _, write := range writes() {
+			for _, write := range allWrites() {
 				write(t, s, other, w)
 			}
 			if now := counts(t, s, sc); now != before {
@@ -230,10 +230,10 @@ func fill(t *testing.T, s *store.Store, sc consult.Scope) world {
 
 func TestEveryMethodIsInTheScopeTable(t *testing.T) {
 	known := map[string]bool{}
-	for m := range reads() {
+	for m := range allReads() {
 		known[m] = true
 	}
-	for m := range writes() {
+	for m := range allWrites() {
 		known[m] = true
 	}
 	for _, m := range notScoped() {
