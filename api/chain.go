@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -86,7 +87,9 @@ func (s *server) authenticate(c *gin.Context) {
 	if v := c.Request.Header.Values("X-API-Key"); len(v) == 1 {
 		secret = v[0]
 	}
-	key, err := s.Keys.Authenticate(c.Request.Context(), secret)
+	// An address that cannot be read is allowed only where every one is.
+	from, _ := netip.ParseAddr(c.ClientIP())
+	key, err := s.Keys.Authenticate(c.Request.Context(), secret, from)
 	if err != nil {
 		s.fail(c, err)
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,7 +42,7 @@ type Participations interface {
 
 // Keys turns the secret of an X-API-Key header into its key (auth.Keys).
 type Keys interface {
-	Authenticate(ctx context.Context, secret string) (*consult.APIKey, error)
+	Authenticate(ctx context.Context, secret string, from netip.Addr) (*consult.APIKey, error)
 }
 
 // Tokens signs room and dashboard tokens (auth.Tokens).

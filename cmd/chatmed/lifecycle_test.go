@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -197,7 +198,7 @@ func slowCreate(t *testing.T, srv *server) (finish func() string) {
 
 func scopeOf(t *testing.T, srv *server) consult.Scope {
 	t.Helper()
-	key, err := srv.keys.Authenticate(t.Context(), srv.key)
+	key, err := srv.keys.Authenticate(t.Context(), srv.key, netip.Addr{})
 	must(t, err)
 	return key.Scope
 }

@@ -112,13 +112,61 @@ func (f *fakeStore) Keys(context.Context) ([]consult.APIKey, error) {
 	return slices.Clone(f.keys), f.fail
 }
 
-func (f *fakeStore) RevokeKey(_ context.Context, id string, at time.Time, ev []consult.Event) (*consult.APIKey, error) {
+func (f *fakeStore) Account(_ context.Context, id string) (*consult.Account, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	i := slices.IndexFunc(f.keys, func(k consult.APIKey) bool { return k.ID == id })
-	f.keys[i].RevokedAt = &at
-	f.events = append(f.events, ev...)
+	for _, a := range f.accounts {
+		if a.ID == id {
+			return &a, nil
+		}
+	}
+	return nil, missing
+}
+
+func (f *fakeStore) KeysOf(_ context.Context, accountID string, p consult.Page) ([]consult.APIKey, string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, limit, err := p.Read()
+	var out []consult.APIKey
+	for _, k := range slices.Backward(f.keys) {
+		if k.Scope.AccountID == accountID && len(out) < limit {
+			out = append(out, k)
+		}
+	}
+	return out, "", err
+}
+
+func (f *fakeStore) KeysEndingCalls(_ context.Context, since time.Time) ([]consult.APIKey, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []consult.APIKey
+	for _, k := range f.keys {
+		if k.EndCalls && !k.RevokedAt.Before(since) {
+			out = append(out, k)
+		}
+	}
+	return out, f.fail
+}
+
+func (f *fakeStore) UpdateKey(_ context.Context, accountID, id string,
+	change func(*consult.APIKey) (*consult.APIKey, []consult.Event, error),
+) (*consult.APIKey, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.IndexFunc(f.keys, func(k consult.APIKey) bool { return k.ID == id && k.Scope.AccountID == accountID })
+	if i < 0 {
+		return nil, missing
+	}
 	k := f.keys[i]
+	successor, ev, err := change(&k)
+	if err != nil || len(ev) == 0 {
+		return &k, err
+	}
+	f.keys[i] = k
+	if successor != nil {
+		f.keys = append(f.keys, *successor)
+	}
+	f.events = append(f.events, ev...)
 	return &k, nil
 }
 

@@ -90,5 +90,7 @@ func (c *keyCache) clear() {
 func copyKey(k *consult.APIKey) *consult.APIKey {
 	out := *k
 	out.AllowedOrigins = slices.Clone(k.AllowedOrigins)
+	out.Scopes = slices.Clone(k.Scopes)
+	out.AllowedAddresses = slices.Clone(k.AllowedAddresses)
 	return &out
 }

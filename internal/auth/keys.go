@@ -3,48 +3,59 @@ package auth
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/json"
 	"log/slog"
-	"net/mail"
-	"net/url"
+	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/chatmed/chatmed/internal/consult"
 )
 
 const (
-	livePrefix = "sk_live_"
-	testPrefix = "sk_test_"
-	alphabet   = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	// randomLength characters of the alphabet hold 256 bits.
-	randomLength = 43
-	secretLength = len(livePrefix) + randomLength
-	// shownLength is how much of a key is kept in clear, for people to tell
-	// keys apart; 232 bits stay unknown.
-	shownLength = len(livePrefix) + 4
-
-	maxOrigins   = 50
 	flushEvery   = 10 * time.Second
 	flushTimeout = 5 * time.Second
+	lookEvery    = 500 * time.Millisecond
+	lookTimeout  = 2 * time.Second
+	// announceFor is how long after its revocation a key is still announced: a
+	// node that was cut off from the database for less misses nothing.
+	announceFor = time.Minute
 )
 
 // KeyStore keeps accounts and keys. Its errors are those of consult.Store.
 type KeyStore interface {
-	// CreateKey inserts the key, and the account when its id is new, with the
-	// events, in one transaction.
-	CreateKey(ctx context.Context, acc *consult.Account, key *consult.APIKey, ev []consult.Event) error
+	KeyReader
+	KeyWriter
+}
+
+// KeyReader finds keys, revoked ones too.
+type KeyReader interface {
+	Account(ctx context.Context, id string) (*consult.Account, error)
 	AccountByName(ctx context.Context, name string) (*consult.Account, error)
-	KeyByHash(ctx context.Context, hash []byte) (*consult.APIKey, error) // revoked ones too
+	KeyByHash(ctx context.Context, hash []byte) (*consult.APIKey, error)
 	KeyByID(ctx context.Context, sc consult.Scope, id string) (*consult.APIKey, error)
 	Keys(ctx context.Context) ([]consult.APIKey, error) // of every scope, for the operator
-	RevokeKey(ctx context.Context, id string, at time.Time, ev []consult.Event) (*consult.APIKey, error)
+	// KeysOf is a page of an account's keys in both modes, newest first.
+	KeysOf(ctx context.Context, accountID string, p consult.Page) ([]consult.APIKey, string, error)
+	// KeysEndingCalls are those revoked since then whose calls end with them.
+	KeysEndingCalls(ctx context.Context, since time.Time) ([]consult.APIKey, error)
+}
+
+// KeyWriter changes keys, each call in one transaction with its events.
+type KeyWriter interface {
+	// CreateKey inserts the key, and the account when its id is new.
+	CreateKey(ctx context.Context, acc *consult.Account, key *consult.APIKey, ev []consult.Event) error
+	// UpdateKey locks the account's key, calls change, and stores the key, with a
+	// successor if there is one. No event and no error stores nothing.
+	UpdateKey(ctx context.Context, accountID, id string,
+		change func(*consult.APIKey) (successor *consult.APIKey, ev []consult.Event, err error)) (*consult.APIKey, error)
 	TouchKeys(ctx context.Context, used map[string]time.Time) error // key id → last use
+}
+
+// Bus tells every node of a revocation; consult.Bus is one.
+type Bus interface {
+	Publish(ctx context.Context, topic string, payload []byte) error
 }
 
 // Keys makes, checks and revokes API keys. Safe for concurrent use.
@@ -54,6 +65,11 @@ type Keys struct {
 	now   consult.Clock
 	log   *slog.Logger
 	cache *keyCache
+	bus   Bus // nil where nobody listens, as on the command line
+
+	// Owned by Run: the keys whose end of calls it announced, by id, with the
+	// time of their revocation; older than announceFor they are forgotten.
+	ended map[string]time.Time
 
 	mu   sync.Mutex
 	used map[string]time.Time // last uses not yet flushed, by key id
@@ -68,107 +84,21 @@ func NewKeys(store KeyStore, secrets *Secrets, now consult.Clock, log *slog.Logg
 	}
 	return &Keys{
 		store: store, macs: macs, now: now, log: log,
-		cache: newKeyCache(now), used: make(map[string]time.Time),
+		cache: newKeyCache(now),
+		used:  make(map[string]time.Time), ended: make(map[string]time.Time),
 	}, nil
 }
 
-// CreateKeyRequest describes a new key.
-type CreateKeyRequest struct {
-	// AccountName is the organisation, created on first use; empty means Name.
-	AccountName string
-	Name        string // what the key is for, 1 to 120 characters
-	Email       string // of the key's user; may be empty
-	Plan        string // one of consult's plans
-	Mode        consult.Mode
-	// AllowedOrigins may embed the room, each scheme://host[:port].
-	AllowedOrigins []string
-}
+// Announce has revocations published on bus (JSON consult.KeyRevoked on
+// consult.KeyTopic). Set before use.
+func (k *Keys) Announce(bus Bus) { k.bus = bus }
 
-// Create makes a key and returns its secret, which is stored nowhere and shown
-// this once.
-func (k *Keys) Create(ctx context.Context, r CreateKeyRequest) (secret string, key *consult.APIKey, err error) {
-	if err := r.validate(); err != nil {
-		return "", nil, err
-	}
-	now := k.now().UTC()
-	secret = newSecret(r.Mode)
-	for range 2 { // again when someone else has just made the account
-		if key, err = k.insert(ctx, r, secret, now); !consult.HasCode(err, consult.Conflict) {
-			break
-		}
-	}
-	if err != nil {
-		return "", nil, err
-	}
-	return secret, key, nil
-}
-
-func (k *Keys) insert(ctx context.Context, r CreateKeyRequest, secret string, now time.Time) (*consult.APIKey, error) {
-	acc, err := k.store.AccountByName(ctx, r.AccountName)
-	if consult.HasCode(err, consult.NotFound) {
-		acc = &consult.Account{ID: consult.NewID(consult.PrefixAccount), Name: r.AccountName, Email: r.Email, CreatedAt: now}
-	} else if err != nil {
-		return nil, err
-	}
-	key := &consult.APIKey{
-		ID: consult.NewID(consult.PrefixKey), Scope: consult.Scope{AccountID: acc.ID, Mode: r.Mode},
-		UserID: consult.NewID(consult.PrefixUser), ProfileID: consult.NewID(consult.PrefixProfile),
-		Name: r.Name, Email: r.Email, Plan: r.Plan, Prefix: secret[:shownLength], Hash: digest(k.macs[0], secret),
-		AllowedOrigins: r.AllowedOrigins, CreatedAt: now,
-	}
-	ev := keyEvent(key, consult.EventKeyCreated, consult.Actor{Kind: consult.ActorOperator, ID: "cli"}, now)
-	if err := k.store.CreateKey(ctx, acc, key, []consult.Event{ev}); err != nil {
-		return nil, err
-	}
-	return key, nil
-}
-
-func (r *CreateKeyRequest) validate() error {
-	e := &consult.Error{Code: consult.ValidationError, Message: "The key cannot be made as described."}
-	add := func(field, msg string) {
-		e.Fields = append(e.Fields, consult.FieldError{Field: field, Message: msg})
-	}
-	r.Name, r.AccountName = strings.TrimSpace(r.Name), strings.TrimSpace(r.AccountName)
-	if r.AccountName == "" {
-		r.AccountName = r.Name
-	}
-	for field, v := range map[string]string{"name": r.Name, "account": r.AccountName} {
-		if v == "" || !utf8.ValidString(v) || utf8.RuneCountInString(v) > consult.MaxNameLength {
-			add(field, "must be 1 to 120 characters")
-		}
-	}
-	if r.Email != "" {
-		if a, err := mail.ParseAddress(r.Email); err != nil || a.Address != r.Email {
-			add("email", "must be an e-mail address")
-		}
-	}
-	if !consult.ValidPlan(r.Plan) {
-		add("plan", "must be starter, professional or enterprise")
-	}
-	if !r.Mode.Valid() {
-		add("mode", "must be live or test")
-	}
-	if len(r.AllowedOrigins) > maxOrigins || slices.ContainsFunc(r.AllowedOrigins, func(o string) bool { return !validOrigin(o) }) {
-		add("allowed_origins", "must be at most 50 of the form https://host")
-	}
-	if len(e.Fields) > 0 {
-		return e
-	}
-	return nil
-}
-
-// validOrigin reports whether o is an origin as browsers serialise it (RFC 6454
-// section 6.2), which makes it safe to copy into a Content-Security-Policy.
-func validOrigin(o string) bool {
-	u, err := url.Parse(o)
-	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" &&
-		o == u.Scheme+"://"+u.Host && !strings.ContainsAny(o, " ;,'\"*")
-}
-
-// Authenticate returns the key whose secret this is. A refusal is Unauthorized
-// with the reason key_missing, key_invalid or key_revoked. A key revoked in the
-// database, by whatever process, is refused at most 250 ms later.
-func (k *Keys) Authenticate(ctx context.Context, secret string) (*consult.APIKey, error) {
+// Authenticate returns the key whose secret this is, for a request from that
+// address. A refusal is Unauthorized with the reason key_missing, key_invalid,
+// key_revoked or key_expired (a rotated key after its overlap), or Forbidden
+// with key_address. A key changed in the database, by whatever process, is seen
+// at most 250 ms later.
+func (k *Keys) Authenticate(ctx context.Context, secret string, from netip.Addr) (*consult.APIKey, error) {
 	if secret == "" {
 		return nil, refuseKey(consult.ReasonKeyMissing)
 	}
@@ -188,10 +118,16 @@ func (k *Keys) Authenticate(ctx context.Context, secret string) (*consult.APIKey
 		return nil, refuseKey(consult.ReasonKeyInvalid)
 	case err != nil:
 		return nil, unavailable(err)
+	// The database finds a key by a keyed hash that a caller cannot steer, and
+	// the hashes are compared in constant time.
 	case key.Scope.Mode != mode || !slices.ContainsFunc(hashes, func(h []byte) bool { return hmac.Equal(h, key.Hash) }):
 		return nil, refuseKey(consult.ReasonKeyInvalid)
 	case key.RevokedAt != nil:
 		return nil, refuseKey(consult.ReasonKeyRevoked)
+	case key.Expired(k.now()):
+		return nil, refuseKey(consult.ReasonKeyExpired)
+	case !key.AllowsAddress(from):
+		return nil, consult.Errorf(consult.Forbidden, consult.ReasonKeyAddress, "This API key may not be used from this address.")
 	}
 	k.touch(key.ID)
 	return key, nil
@@ -214,44 +150,22 @@ func (k *Keys) KeyByID(ctx context.Context, sc consult.Scope, id string) (*consu
 	})
 }
 
-// List returns every key of every account, for the operator.
-func (k *Keys) List(ctx context.Context) ([]consult.APIKey, error) { return k.store.Keys(ctx) }
-
-// Revoke ends a key and with it every token made through it. Revoking a
-// revoked key changes nothing.
-func (k *Keys) Revoke(ctx context.Context, id string, actor consult.Actor) (*consult.APIKey, error) {
-	all, err := k.store.Keys(ctx)
-	if err != nil {
-		return nil, err
-	}
-	i := slices.IndexFunc(all, func(a consult.APIKey) bool { return a.ID == id })
-	if i < 0 {
-		return nil, consult.Errorf(consult.NotFound, "", "There is no key of this id.")
-	}
-	if all[i].RevokedAt != nil {
-		return &all[i], nil
-	}
-	now := k.now().UTC()
-	key, err := k.store.RevokeKey(ctx, id, now, []consult.Event{keyEvent(&all[i], consult.EventKeyRevoked, actor, now)})
-	if err != nil {
-		return nil, err
-	}
-	k.cache.clear()
-	return key, nil
-}
-
 // Run writes last uses to the store every ten seconds until ctx ends, and once
-// more then.
+// more then. Twice a second it looks for keys that another process, such as the
+// command line, revoked together with their calls, and announces them.
 func (k *Keys) Run(ctx context.Context) {
-	t := time.NewTicker(flushEvery)
-	defer t.Stop()
+	flush, look := time.NewTicker(flushEvery), time.NewTicker(lookEvery)
+	defer flush.Stop()
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			k.flush(context.WithoutCancel(ctx))
 			return
-		case <-t.C:
+		case <-flush.C:
 			k.flush(ctx)
+		case <-look.C:
+			k.look(ctx)
 		}
 	}
 }
@@ -287,49 +201,6 @@ func (k *Keys) flush(ctx context.Context) {
 			k.used[id] = at
 		}
 	}
-}
-
-// newSecret is sk_live_ or sk_test_ and 256 random bits.
-func newSecret(m consult.Mode) string {
-	b := make([]byte, 0, secretLength)
-	if m == consult.Test {
-		b = append(b, testPrefix...)
-	} else {
-		b = append(b, livePrefix...)
-	}
-	// Bytes above the last whole multiple of the alphabet would favour its
-	// first letters, so they are thrown away.
-	const fair = 256 - 256%len(alphabet)
-	var random [64]byte
-	for len(b) < secretLength {
-		_, _ = rand.Read(random[:]) // ends the process rather than fail
-		for _, r := range random {
-			if int(r) < fair && len(b) < secretLength {
-				b = append(b, alphabet[int(r)%len(alphabet)])
-			}
-		}
-	}
-	return string(b)
-}
-
-// parseSecret reports the mode a well-formed secret names.
-func parseSecret(s string) (consult.Mode, bool) {
-	if len(s) != secretLength || strings.Trim(s[len(livePrefix):], alphabet) != "" {
-		return "", false
-	}
-	switch s[:len(livePrefix)] {
-	case livePrefix:
-		return consult.Live, true
-	case testPrefix:
-		return consult.Test, true
-	}
-	return "", false
-}
-
-func digest(mac []byte, secret string) []byte {
-	h := hmac.New(sha256.New, mac)
-	h.Write([]byte(secret))
-	return h.Sum(nil)
 }
 
 func keyEvent(k *consult.APIKey, typ consult.EventType, actor consult.Actor, at time.Time) consult.Event {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"strings"
 	"sync"
@@ -14,6 +15,9 @@ import (
 
 	"github.com/chatmed/chatmed/internal/consult"
 )
+
+// anywhere is where a request without a known address comes from.
+var anywhere netip.Addr
 
 func request(mode consult.Mode) CreateKeyRequest {
 	return CreateKeyRequest{AccountName: "Clinic", Name: "web", Email: "it@clinic.example", Plan: consult.PlanStarter,
@@ -34,7 +38,7 @@ func TestCreateAndAuthenticate(t *testing.T) {
 		if !regexp.MustCompile(shape).MatchString(secret) || key.Prefix != secret[:12] || len(key.Hash) != 32 {
 			t.Errorf("secret of %d characters, prefix %q, hash of %d bytes", len(secret), key.Prefix, len(key.Hash))
 		}
-		got, err := k.Authenticate(t.Context(), secret)
+		got, err := k.Authenticate(t.Context(), secret, anywhere)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +46,7 @@ func TestCreateAndAuthenticate(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 		got.AllowedOrigins[0] = "changed"
-		if again, _ := k.Authenticate(t.Context(), secret); again.AllowedOrigins[0] != "https://clinic.example" {
+		if again, _ := k.Authenticate(t.Context(), secret, anywhere); again.AllowedOrigins[0] != "https://clinic.example" {
 			t.Error("a caller changes the cached key")
 		}
 		for _, stored := range f.keys {
@@ -147,7 +151,7 @@ func TestAuthenticateRefusals(t *testing.T) {
 		"revoked":      {revokedSecret, consult.ReasonKeyRevoked},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := k.Authenticate(t.Context(), x.secret)
+			_, err := k.Authenticate(t.Context(), x.secret, anywhere)
 			wantRefusal(t, err, consult.Unauthorized, x.reason)
 			if consult.AsError(err).Message != "Invalid or missing API key." {
 				t.Errorf("message %q", consult.AsError(err).Message)
@@ -160,10 +164,10 @@ func TestAuthenticateRefusals(t *testing.T) {
 	// A stored row of the wrong mode or hash must not help.
 	f.with(func(f *fakeStore) { f.keys[0].Scope.Mode = consult.Test })
 	c.advance(time.Second)
-	_, err = k.Authenticate(t.Context(), secret)
+	_, err = k.Authenticate(t.Context(), secret, anywhere)
 	wantRefusal(t, err, consult.Unauthorized, consult.ReasonKeyInvalid)
 	f.with(func(f *fakeStore) { f.fail = errors.New("disk on fire") })
-	_, err = k.Authenticate(t.Context(), newSecret(consult.Live))
+	_, err = k.Authenticate(t.Context(), newSecret(consult.Live), anywhere)
 	wantRefusal(t, err, consult.ServiceUnavailable, "")
 	if key.ID == "" {
 		t.Error("no id")
@@ -177,7 +181,7 @@ func TestARevocationInTheDatabaseActsWithinTheCachesAge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	use := func() error { _, err := k.Authenticate(t.Context(), secret); return err }
+	use := func() error { _, err := k.Authenticate(t.Context(), secret, anywhere); return err }
 	byID := func() *consult.APIKey {
 		t.Helper()
 		got, err := k.KeyByID(t.Context(), key.Scope, key.ID)
@@ -219,7 +223,7 @@ func TestRevoke(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Authenticate(t.Context(), secret); err != nil {
+	if _, err := k.Authenticate(t.Context(), secret, anywhere); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -229,7 +233,7 @@ func TestRevoke(t *testing.T) {
 		}
 	}
 	// At once in this process: the cache is emptied.
-	_, err = k.Authenticate(t.Context(), secret)
+	_, err = k.Authenticate(t.Context(), secret, anywhere)
 	wantRefusal(t, err, consult.Unauthorized, consult.ReasonKeyRevoked)
 	if len(f.events) != 2 || f.events[1].Type != consult.EventKeyRevoked || f.events[1].Scope != key.Scope {
 		t.Errorf("events %+v", f.events)
@@ -245,10 +249,10 @@ func TestKeysOutliveARotationOfTheSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newKeys(t, f, secrets(t, 2, 1), c.now).Authenticate(t.Context(), secret); err != nil {
+	if _, err := newKeys(t, f, secrets(t, 2, 1), c.now).Authenticate(t.Context(), secret, anywhere); err != nil {
 		t.Errorf("with the previous secret: %v", err)
 	}
-	_, err = newKeys(t, f, secrets(t, 2), c.now).Authenticate(t.Context(), secret)
+	_, err = newKeys(t, f, secrets(t, 2), c.now).Authenticate(t.Context(), secret, anywhere)
 	wantRefusal(t, err, consult.Unauthorized, consult.ReasonKeyInvalid)
 }
 
@@ -263,7 +267,7 @@ func TestConcurrentUse(t *testing.T) {
 	for range 20 {
 		wg.Go(func() {
 			for range 50 {
-				if _, err := k.Authenticate(t.Context(), secret); err != nil {
+				if _, err := k.Authenticate(t.Context(), secret, anywhere); err != nil {
 					t.Error(err)
 				}
 				k.flush(t.Context())
@@ -300,7 +304,7 @@ func TestRunFlushesLastUses(t *testing.T) {
 		}
 		use := func() time.Time {
 			t.Helper()
-			if _, err := k.Authenticate(t.Context(), secret); err != nil {
+			if _, err := k.Authenticate(t.Context(), secret, anywhere); err != nil {
 				t.Fatal(err)
 			}
 			return time.Now().UTC()

@@ -95,6 +95,7 @@ const (
 
 	ReasonIdempotencyMismatch   = "idempotency_mismatch"
 	ReasonIdempotencyInProgress = "idempotency_in_progress"
+	ReasonIdempotencyErased     = "idempotency_erased"
 )
 
 // FieldError is one validation complaint.

@@ -21,9 +21,12 @@ type Store interface {
 	// are closed in the same transaction (tickets as left, or expired, declined
 	// or admitted as the reason says).
 	UpdateConsultation(ctx context.Context, s Scope, id string, change func(*Consultation) ([]Event, error)) (*Consultation, error)
-	// FindOpenConsultation returns the newest waiting or active consultation of
-	// that doctor and patient that has not expired at now, or NotFound.
-	FindOpenConsultation(ctx context.Context, s Scope, doctorID, patientID string, now time.Time) (*Consultation, error)
+	// FindOrCreateConsultation returns the newest waiting or active consultation
+	// of c's doctor and patient that has not expired at now, or inserts c. Of
+	// callers at the same time, on any node, one creates and the others find.
+	FindOrCreateConsultation(ctx context.Context, c *Consultation, now time.Time, events []Event) (got *Consultation, created bool, err error)
+	// Consultations is a page, newest first, and the cursor of the next one.
+	Consultations(ctx context.Context, s Scope, f ConsultationFilter, p Page) ([]Consultation, string, error)
 	// UnfinishedConsultations lists waiting and active ones, oldest first.
 	UnfinishedConsultations(ctx context.Context, s Scope, after string, limit int) ([]Consultation, error)
 	Scopes(ctx context.Context) ([]Scope, error)
@@ -76,31 +79,40 @@ type CreateRequest struct {
 	ScheduledAt             *time.Time
 	EnableRecording         bool
 	KeyID                   string
+	Metadata                map[string]string // at most 50 entries
 }
 
 // Create makes a waiting consultation.
 func (s *Service) Create(ctx context.Context, sc Scope, actor Actor, r CreateRequest) (*Consultation, error) {
+	c, ev, err := s.prepare(sc, actor, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.store.CreateConsultation(ctx, c, []Event{ev}); err != nil {
+		return nil, err
+	}
+	s.announce(ctx, ev)
+	return c, nil
+}
+
+// prepare is the consultation that r describes, with the event of its creation.
+func (s *Service) prepare(sc Scope, actor Actor, r CreateRequest) (*Consultation, Event, error) {
 	now := s.now().UTC()
 	if err := r.validate(now); err != nil {
-		return nil, err
+		return nil, Event{}, err
 	}
 	c := &Consultation{
 		ID: NewID(PrefixConsultation), Scope: sc, KeyID: r.KeyID,
 		DoctorID: r.DoctorID, PatientID: r.PatientID,
 		DoctorName: r.DoctorName, PatientName: r.PatientName,
-		Language: r.Language, EnableRecording: r.EnableRecording,
+		Language: r.Language, EnableRecording: r.EnableRecording, Metadata: r.Metadata,
 		Status: Waiting, CreatedAt: now, ScheduledAt: r.ScheduledAt,
 	}
 	if c.Language == "" {
 		c.Language = DefaultLanguage
 	}
 	c.ExpiresAt = c.StartTime().Add(DefaultLifetime)
-	ev := s.event(c, EventConsultationCreated, actor, now)
-	if err := s.store.CreateConsultation(ctx, c, []Event{ev}); err != nil {
-		return nil, err
-	}
-	s.announce(ctx, ev)
-	return c, nil
+	return c, s.event(c, EventConsultationCreated, actor, now), nil
 }
 
 func (r *CreateRequest) validate(now time.Time) error {
@@ -121,9 +133,12 @@ func (r *CreateRequest) validate(now time.Time) error {
 			add("scheduled_at", "must be within one year")
 		}
 	}
+	m, fields := mergeMetadata(nil, r.Metadata)
+	e.Fields = append(e.Fields, fields...)
 	if len(e.Fields) > 0 {
 		return e
 	}
+	r.Metadata = m
 	r.DoctorName, r.PatientName = strings.TrimSpace(r.DoctorName), strings.TrimSpace(r.PatientName)
 	return nil
 }
@@ -137,13 +152,25 @@ func (s *Service) Get(ctx context.Context, sc Scope, id string) (*Consultation, 
 	return s.Cancel(ctx, sc, id, System, CancelledByExpiry)
 }
 
-// FindOrCreate returns the open consultation of a doctor and a patient, or a new one.
+// FindOrCreate returns the open consultation of a doctor and a patient, or a new
+// one. Of calls at the same time, on any node, one creates it and all return it.
 func (s *Service) FindOrCreate(ctx context.Context, sc Scope, actor Actor, r CreateRequest) (*Consultation, error) {
-	c, err := s.store.FindOpenConsultation(ctx, sc, r.DoctorID, r.PatientID, s.now())
-	if HasCode(err, NotFound) {
-		return s.Create(ctx, sc, actor, r)
+	c, ev, err := s.prepare(sc, actor, r)
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	got, created, err := s.store.FindOrCreateConsultation(ctx, c, s.now(), []Event{ev})
+	if created {
+		s.announce(ctx, ev)
+	}
+	return got, err
+}
+
+// List is a page of consultations, newest first, and the cursor of the next
+// page, "" at the end. One whose time has passed may still be listed as waiting
+// for as long as a sweep takes to come by.
+func (s *Service) List(ctx context.Context, sc Scope, f ConsultationFilter, p Page) (items []Consultation, next string, err error) {
+	return s.store.Consultations(ctx, sc, f, p)
 }
 
 // Activate is waiting → active, once the admitted patient and the doctor are connected.

@@ -56,7 +56,13 @@ func failing(ctx context.Context, s *store.Store, w world, bad []consult.Event) 
 	second := newTicket(w.c)
 	second.PatientID = "pat_x"
 	_, _, errs["CreateTicket"] = s.CreateTicket(ctx, second, bad)
-	_, errs["RevokeKey"] = s.RevokeKey(ctx, w.k.ID, base, bad)
+	_, errs["UpdateKey"] = s.UpdateKey(ctx, w.sc.AccountID, w.k.ID, func(k *consult.APIKey) (*consult.APIKey, []consult.Event, error) {
+		next := *k
+		next.ID, next.Hash = "key_next", []byte("next")
+		k.RevokedAt = at(0)
+		return &next, bad, nil
+	})
+	_, _, errs["FindOrCreateConsultation"] = s.FindOrCreateConsultation(ctx, newConsultation(w.sc, "doc_x", "pat_x"), base, bad)
 	fresh := *w.k
 	fresh.ID, fresh.UserID, fresh.ProfileID, fresh.Hash = "key_x", "usr_x", "prof_x", []byte("x")
 	errs["CreateKey"] = s.CreateKey(ctx, &consult.Account{ID: w.sc.AccountID, Name: "x", CreatedAt: base}, &fresh, bad)
@@ -82,8 +88,10 @@ func TestAFailedWriteLeavesNothing(t *testing.T) {
 		same(t, rowsOf(t, s, w), before)
 		_, err := s.Person(t.Context(), sc, consult.Doctor, "doc_x")
 		wantCode(t, err, consult.NotFound)
-		_, err = s.KeyByHash(t.Context(), []byte("x"))
-		wantCode(t, err, consult.NotFound)
+		for _, hash := range []string{"x", "next"} {
+			_, err = s.KeyByHash(t.Context(), []byte(hash))
+			wantCode(t, err, consult.NotFound)
+		}
 		must(t, s.VerifyAudit(t.Context(), sc))
 	})
 }

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -9,14 +11,37 @@ import (
 )
 
 const consultationColumns = `id, account_id, mode, key_id, doctor_id, patient_id, doctor_name, patient_name,
-	language, enable_recording, status, reason, token_epoch,
+	language, enable_recording, status, reason, metadata, token_epoch,
 	created_at, scheduled_at, admitted_at, started_at, ended_at, expires_at`
 
 func scanConsultation(r scanner, c *consult.Consultation) error {
-	return r.Scan(&c.ID, &c.Scope.AccountID, &c.Scope.Mode, &c.KeyID, &c.DoctorID, &c.PatientID, &c.DoctorName, &c.PatientName,
-		&c.Language, &c.EnableRecording, &c.Status, &c.Reason, &c.TokenEpoch,
+	var metadata string
+	err := r.Scan(&c.ID, &c.Scope.AccountID, &c.Scope.Mode, &c.KeyID, &c.DoctorID, &c.PatientID, &c.DoctorName, &c.PatientName,
+		&c.Language, &c.EnableRecording, &c.Status, &c.Reason, &metadata, &c.TokenEpoch,
 		scanTime{&c.CreatedAt}, scanTimePtr{&c.ScheduledAt}, scanTimePtr{&c.AdmittedAt},
 		scanTimePtr{&c.StartedAt}, scanTimePtr{&c.EndedAt}, scanTime{&c.ExpiresAt})
+	if err != nil || metadata == noMetadata {
+		return err
+	}
+	if err := json.Unmarshal([]byte(metadata), &c.Metadata); err != nil {
+		return fmt.Errorf("consultation %s: metadata: %w", c.ID, err)
+	}
+	return nil
+}
+
+// noMetadata is how a consultation without metadata is stored.
+const noMetadata = `{}`
+
+// metadataOf is c's metadata as it is stored.
+func metadataOf(c *consult.Consultation) (string, error) {
+	if len(c.Metadata) == 0 {
+		return noMetadata, nil
+	}
+	b, err := json.Marshal(c.Metadata)
+	if err != nil {
+		return "", fmt.Errorf("consultation %s: metadata: %w", c.ID, err)
+	}
+	return string(b), nil
 }
 
 // storable makes c what it will be when read back.
@@ -24,6 +49,15 @@ func storable(c *consult.Consultation) {
 	c.DoctorName, c.PatientName = clean(c.DoctorName), clean(c.PatientName)
 	c.Language, c.Reason = clean(c.Language), clean(c.Reason)
 	c.CreatedAt, c.ExpiresAt = truncated(c.CreatedAt), truncated(c.ExpiresAt)
+	if len(c.Metadata) == 0 {
+		c.Metadata = nil
+	} else {
+		m := make(map[string]string, len(c.Metadata))
+		for k, v := range c.Metadata {
+			m[clean(k)] = clean(v)
+		}
+		c.Metadata = m
+	}
 	for _, t := range []**time.Time{&c.ScheduledAt, &c.AdmittedAt, &c.StartedAt, &c.EndedAt} {
 		*t = truncatedPtr(*t)
 	}
@@ -40,13 +74,7 @@ func (s *Store) CreateConsultation(ctx context.Context, c *consult.Consultation,
 		if err := q.upsertPeople(ctx, &stored, stored.CreatedAt); err != nil {
 			return err
 		}
-		_, err := q.exec(ctx, `INSERT INTO consultations (`+consultationColumns+`)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
-			stored.ID, stored.Scope.AccountID, stored.Scope.Mode, stored.KeyID, stored.DoctorID, stored.PatientID,
-			stored.DoctorName, stored.PatientName, stored.Language, stored.EnableRecording, stored.Status, stored.Reason,
-			stored.TokenEpoch, micros(stored.CreatedAt), microsPtr(stored.ScheduledAt), microsPtr(stored.AdmittedAt),
-			microsPtr(stored.StartedAt), microsPtr(stored.EndedAt), micros(stored.ExpiresAt))
-		if err != nil {
+		if err := q.insertConsultation(ctx, &stored); err != nil {
 			return err
 		}
 		return q.record(ctx, stored.Scope, events)
@@ -56,6 +84,20 @@ func (s *Store) CreateConsultation(ctx context.Context, c *consult.Consultation,
 	}
 	*c = stored
 	return nil
+}
+
+func (q *querier) insertConsultation(ctx context.Context, c *consult.Consultation) error {
+	metadata, err := metadataOf(c)
+	if err != nil {
+		return err
+	}
+	_, err = q.exec(ctx, `INSERT INTO consultations (`+consultationColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
+		c.ID, c.Scope.AccountID, c.Scope.Mode, c.KeyID, c.DoctorID, c.PatientID,
+		c.DoctorName, c.PatientName, c.Language, c.EnableRecording, c.Status, c.Reason, metadata,
+		c.TokenEpoch, micros(c.CreatedAt), microsPtr(c.ScheduledAt), microsPtr(c.AdmittedAt),
+		microsPtr(c.StartedAt), microsPtr(c.EndedAt), micros(c.ExpiresAt))
+	return err
 }
 
 // Consultation returns the consultation of that id.
@@ -137,14 +179,19 @@ func (q *querier) storeConsultation(ctx context.Context, before, after *consult.
 			return nil, err
 		}
 	}
-	_, err := q.exec(ctx, `UPDATE consultations SET key_id = $1, doctor_id = $2, patient_id = $3, doctor_name = $4,
+	metadata, err := metadataOf(after)
+	if err != nil {
+		return nil, err
+	}
+	_, err = q.exec(ctx, `UPDATE consultations SET key_id = $1, doctor_id = $2, patient_id = $3, doctor_name = $4,
 			patient_name = $5, language = $6, enable_recording = $7, status = $8, reason = $9, token_epoch = $10,
-			scheduled_at = $11, admitted_at = $12, started_at = $13, ended_at = $14, expires_at = $15
-		WHERE account_id = $16 AND mode = $17 AND id = $18`,
+			scheduled_at = $11, admitted_at = $12, started_at = $13, ended_at = $14, expires_at = $15,
+			metadata = $16
+		WHERE account_id = $17 AND mode = $18 AND id = $19`,
 		after.KeyID, after.DoctorID, after.PatientID, after.DoctorName, after.PatientName, after.Language,
 		after.EnableRecording, after.Status, after.Reason, after.TokenEpoch, microsPtr(after.ScheduledAt),
 		microsPtr(after.AdmittedAt), microsPtr(after.StartedAt), microsPtr(after.EndedAt), micros(after.ExpiresAt),
-		after.Scope.AccountID, after.Scope.Mode, after.ID)
+		metadata, after.Scope.AccountID, after.Scope.Mode, after.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -165,14 +212,51 @@ func (s *Store) FindOpenConsultation(ctx context.Context, sc consult.Scope, doct
 	var c *consult.Consultation
 	err := s.read(ctx, func(ctx context.Context, q *querier) error {
 		var err error
-		c, err = one(ctx, q, "consultation", scanConsultation, `SELECT `+consultationColumns+` FROM consultations
-			WHERE account_id = $1 AND mode = $2 AND doctor_id = $3 AND patient_id = $4
-				AND status IN ('waiting', 'active') AND (status = 'active' OR expires_at > $5)
-			ORDER BY created_at DESC, id DESC LIMIT 1`,
-			sc.AccountID, sc.Mode, doctorID, patientID, micros(now))
+		c, err = q.findOpen(ctx, sc, doctorID, patientID, now)
 		return err
 	})
 	return c, err
+}
+
+func (q *querier) findOpen(ctx context.Context, sc consult.Scope, doctorID, patientID string, now time.Time) (*consult.Consultation, error) {
+	return one(ctx, q, "consultation", scanConsultation, `SELECT `+consultationColumns+` FROM consultations
+		WHERE account_id = $1 AND mode = $2 AND doctor_id = $3 AND patient_id = $4
+			AND status IN ('waiting', 'active') AND (status = 'active' OR expires_at > $5)
+		ORDER BY created_at DESC, id DESC LIMIT 1`,
+		sc.AccountID, sc.Mode, doctorID, patientID, micros(now))
+}
+
+// FindOrCreateConsultation is FindOpenConsultation for c's doctor and patient,
+// or CreateConsultation; created says which, and c itself is left alone. The
+// rows of the two people are the lock: of calls at the same time, on any node,
+// one inserts and the others find its consultation.
+func (s *Store) FindOrCreateConsultation(ctx context.Context, c *consult.Consultation, now time.Time, events []consult.Event) (got *consult.Consultation, created bool, err error) {
+	got, err = s.FindOpenConsultation(ctx, c.Scope, c.DoctorID, c.PatientID, now)
+	if !consult.HasCode(err, consult.NotFound) {
+		return got, false, err
+	}
+	err = s.write(ctx, func(ctx context.Context, q *querier) error {
+		stored := *c
+		storable(&stored)
+		if err := q.upsertPeople(ctx, &stored, stored.CreatedAt); err != nil {
+			return err
+		}
+		var err error
+		got, err = q.findOpen(ctx, c.Scope, c.DoctorID, c.PatientID, now)
+		created = consult.HasCode(err, consult.NotFound)
+		if !created {
+			return err
+		}
+		got = &stored
+		if err := q.insertConsultation(ctx, &stored); err != nil {
+			return err
+		}
+		return q.record(ctx, stored.Scope, events)
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return got, created, nil
 }
 
 // UnfinishedConsultations lists waiting and active ones after the id of the
