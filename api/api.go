@@ -4,7 +4,8 @@
 // A request passes one chain, in this order (see chain.go):
 //
 //	every path:  request id → log and metrics → recover → headers → CORS
-//	operations:  deadline → key → validation → handler → answer
+//	operations:  deadline → key → limits → scope and plan → validation →
+//	             idempotency → handler → answer
 package api
 
 import (
@@ -31,6 +32,8 @@ type server struct {
 	Deps
 	contract *contract
 	metrics  *metrics
+	sealer   *sealer
+	known    *knownKeys
 	timeout  time.Duration
 	origins  map[string]bool
 }
@@ -55,9 +58,16 @@ func New(d Deps) (http.Handler, error) {
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
+	if s.Monitor == nil {
+		s.Monitor = NewMonitor(nil, time.Now, s.Log)
+	}
 	for _, o := range d.Config.AllowedOrigins {
 		s.origins[o] = true
 	}
+	if s.sealer, err = newSealer(d.Config.SealKeys); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	s.known = newKnownKeys()
 	if s.metrics, err = newMetrics(d.Registry); err != nil {
 		return nil, fmt.Errorf("api: metrics: %w", err)
 	}
@@ -70,7 +80,8 @@ func New(d Deps) (http.Handler, error) {
 
 // routes lists every operation; each resource has its own file.
 func (s *server) routes() []route {
-	return slices.Concat(s.videoRoutes(), s.tokenRoutes(), s.waitingRoomRoutes(), s.userRoutes(), s.serviceRoutes())
+	return slices.Concat(s.videoRoutes(), s.collectionRoutes(), s.tokenRoutes(), s.waitingRoomRoutes(), s.deskRoutes(),
+		s.userRoutes(), s.keyRoutes(), s.patientRoutes(), s.serviceRoutes(), s.statusRoutes())
 }
 
 // engine registers the routes, and the chain around them.

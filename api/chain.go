@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"mime/multipart"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -22,6 +22,10 @@ type request struct {
 	params map[string]string
 	// body is the JSON body with its documented fields only; nil without one.
 	body json.RawMessage
+	// upload are the parts of a multipart body, still on their way; nil when
+	// the operation takes none.
+	upload *multipart.Reader
+	header http.Header
 }
 
 // handler does one operation. Its result is the 200 body, as JSON, unless it
@@ -59,7 +63,7 @@ func requestOf(c *gin.Context) *request {
 func (s *server) chain(op *operation, h handler) []gin.HandlerFunc {
 	steps := []gin.HandlerFunc{s.begin(op)}
 	if !op.public {
-		steps = append(steps, s.authenticate)
+		steps = append(steps, s.authenticate, s.limit, s.permit)
 	}
 	return append(steps, s.validate, s.answer(h))
 }
@@ -67,34 +71,21 @@ func (s *server) chain(op *operation, h handler) []gin.HandlerFunc {
 // begin makes the request and bounds it in time. The read deadline cuts a body
 // that trickles; net/http lifts it before the connection's next request.
 func (s *server) begin(op *operation) gin.HandlerFunc {
+	timeout := s.timeout
+	if op.upload {
+		timeout = max(timeout, uploadTimeout)
+	}
 	return func(c *gin.Context) {
-		c.Set(requestKey, &request{op: op})
-		ctx, cancel := context.WithTimeout(c.Request.Context(), s.timeout)
+		c.Set(requestKey, &request{op: op, header: c.Request.Header})
+		ctx, cancel := context.WithTimeout(c.Request.Context(), timeout)
 		defer cancel()
 		c.Request = c.Request.WithContext(ctx)
 		if c.Request.ContentLength != 0 {
 			// Writers without deadlines (tests) have no slow peers either.
-			_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(s.timeout))
+			_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(timeout))
 		}
 		c.Next()
 	}
-}
-
-// authenticate asks for the API key. Only the header is looked at: a key in a
-// URL would stand in logs.
-func (s *server) authenticate(c *gin.Context) {
-	secret := ""
-	if v := c.Request.Header.Values("X-API-Key"); len(v) == 1 {
-		secret = v[0]
-	}
-	// An address that cannot be read is allowed only where every one is.
-	from, _ := netip.ParseAddr(c.ClientIP())
-	key, err := s.Keys.Authenticate(c.Request.Context(), secret, from)
-	if err != nil {
-		s.fail(c, err)
-		return
-	}
-	requestOf(c).key = key
 }
 
 // validate reads parameters and body and holds them against openapi.yaml.
@@ -104,15 +95,31 @@ func (s *server) validate(c *gin.Context) {
 	if r.params, err = readParams(r.op, c); err == nil {
 		r.body, err = readBody(r.op, c)
 	}
+	if err == nil && r.op.upload {
+		r.upload, err = openUpload(r.op, c.Request)
+	}
 	if err != nil {
 		s.fail(c, err)
 	}
 }
 
-// answer runs the handler and writes its result or its error.
+// answer runs the handler and writes its result or its error; an
+// Idempotency-Key on a POST makes it run once.
 func (s *server) answer(h handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		out, err := h(c.Request.Context(), requestOf(c))
+		r := requestOf(c)
+		if r.op.effects {
+			key, ok, err := idempotencyKey(c.Request.Header)
+			if err != nil {
+				s.fail(c, err)
+				return
+			}
+			if ok {
+				s.once(c, h, key)
+				return
+			}
+		}
+		out, err := h(c.Request.Context(), r)
 		if err != nil {
 			s.fail(c, err)
 			return

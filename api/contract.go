@@ -15,6 +15,9 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/chatmed/chatmed/internal/consult"
+	"github.com/chatmed/chatmed/internal/limits"
 )
 
 //go:embed openapi.yaml
@@ -35,9 +38,18 @@ type operation struct {
 	id, method, path string
 	public           bool // no security
 	params           []parameter
-	body             *jsonschema.Schema // nil: takes none
+	body             *jsonschema.Schema // nil: takes none, or an upload
 	bodyRequired     bool
-	complain         func(*jsonschema.ValidationError) string
+	// upload: the body is multipart/form-data, which the handler reads itself.
+	upload  bool
+	maxBody int64 // bytes, x-max-body
+	// scope is what the key must have, x-scope; "" asks for none in particular.
+	scope consult.KeyScope
+	// planGroup is the group of operations that a plan may lack, x-plan-group.
+	planGroup string
+	// effects: a POST, which Idempotency-Key makes safe to repeat.
+	effects  bool
+	complain func(*jsonschema.ValidationError) string
 }
 
 // parameter is a path or query parameter; its value is a string.
@@ -61,6 +73,9 @@ type pathItemDoc struct {
 type operationDoc struct {
 	OperationID string         `json:"operationId"`
 	Security    *[]any         `json:"security"`
+	Scope       *string        `json:"x-scope"`
+	PlanGroup   string         `json:"x-plan-group"`
+	MaxBody     int64          `json:"x-max-body"`
 	Parameters  []parameterDoc `json:"parameters"`
 	RequestBody *struct {
 		Required bool                       `json:"required"`
@@ -104,10 +119,12 @@ func loadContract(source []byte) (*contract, error) {
 		for method, od := range item.operations() {
 			op := &operation{
 				id: od.OperationID, method: method, path: path, complain: ct.complaint,
-				public: od.Security != nil && len(*od.Security) == 0,
+				public: od.Security != nil && len(*od.Security) == 0, planGroup: od.PlanGroup,
 			}
+			op.effects = method == http.MethodPost && !op.public
 			at := "/paths/" + escapePointer(path)
 			err := errors.Join(
+				op.addRules(od),
 				op.addParams(compiler, item.Parameters, at, head.Components.Parameters),
 				op.addParams(compiler, od.Parameters, at+"/"+strings.ToLower(method), head.Components.Parameters),
 				op.addBody(compiler, od, at+"/"+strings.ToLower(method)),
@@ -171,6 +188,9 @@ func (op *operation) addParams(c *jsonschema.Compiler, docs []parameterDoc, at s
 			pointer = strings.TrimPrefix(d.Ref, "#")
 			d = shared[strings.TrimPrefix(pointer, "/components/parameters/")]
 		}
+		if d.In == "header" && d.Name == headerIdempotency {
+			continue // idempotency.go reads it, before and not among the parameters
+		}
 		if d.Name == "" || (d.In != "path" && d.In != "query") {
 			return fmt.Errorf("parameter %s is neither in path nor in query", pointer)
 		}
@@ -186,12 +206,44 @@ func (op *operation) addParams(c *jsonschema.Compiler, docs []parameterDoc, at s
 	return nil
 }
 
+// addRules reads the operation's extensions. Every operation with a key names
+// its scope, so that none is open by omission.
+func (op *operation) addRules(od *operationDoc) error {
+	op.maxBody = maxBody
+	if od.MaxBody != 0 {
+		op.maxBody = od.MaxBody
+	}
+	switch {
+	case op.maxBody <= 0:
+		return errors.New("x-max-body is no number of bytes")
+	case !slices.Contains([]string{"", limits.GroupRecording, limits.GroupImaging, limits.GroupWebhooks}, op.planGroup):
+		return fmt.Errorf("x-plan-group %q is no group that a plan can lack", op.planGroup)
+	case op.public && od.Scope != nil:
+		return errors.New("x-scope on an operation without a key")
+	case op.public:
+		return nil
+	case od.Scope == nil:
+		return errors.New("x-scope is missing")
+	case *od.Scope == "any":
+		return nil
+	}
+	op.scope = consult.KeyScope(*od.Scope)
+	if !op.scope.Valid() {
+		return fmt.Errorf("x-scope %q is no scope", *od.Scope)
+	}
+	return nil
+}
+
 func (op *operation) addBody(c *jsonschema.Compiler, od *operationDoc, at string) (err error) {
 	if od.RequestBody == nil {
 		return nil
 	}
+	if _, op.upload = od.RequestBody.Content[contentTypeForm]; op.upload {
+		op.effects = false // whether two uploads are the same is known only at their end
+		return nil
+	}
 	if _, ok := od.RequestBody.Content["application/json"]; !ok {
-		return errors.New("request body is not application/json")
+		return errors.New("request body is neither application/json nor multipart/form-data")
 	}
 	op.bodyRequired = od.RequestBody.Required
 	op.body, err = c.Compile(contractURL + "#" + at + "/requestBody/content/application~1json/schema")

@@ -134,39 +134,6 @@ func TestANameInOtherCaseIsAnotherField(t *testing.T) {
 	}
 }
 
-// Every operation that names a consultation or a ticket answers 404 for those
-// of another account and of the account's other mode.
-func TestOthersIdsDoNotExist(t *testing.T) {
-	w := newWorld(t)
-	j := w.join("pat_1")
-	tried := 0
-	for _, op := range w.contract.operations {
-		path := strings.NewReplacer("{session_id}", j.str("session_id"), "{ticket_id}", j.str("ticket_id")).Replace(op.path)
-		if path == op.path {
-			continue
-		}
-		var body any
-		if op.body != nil {
-			body = map[string]any{"role": "patient", "subject": "pat_1"}
-		}
-		for _, key := range []string{w.otherKey, w.testKey} {
-			w.call(op.method, path, body, withKey(key)).refused(404, "")
-			tried++
-		}
-	}
-	if tried < 16 {
-		t.Errorf("only %d tried", tried)
-	}
-	body := map[string]any{"doctor_id": "doc_1", "patient_id": "pat_1", "session_id": j.str("session_id")}
-	w.call("POST", roomPath+"/join", body, withKey(w.otherKey)).refused(404, "")
-	if list, _ := w.call("GET", roomPath+"?doctor_id=doc_1", nil, withKey(w.testKey)).ok()["tickets"].([]any); len(list) != 0 {
-		t.Errorf("another mode's queue: %v", list)
-	}
-	if st := w.call("GET", roomPath+"/"+j.str("ticket_id"), nil); st.ok()["status"] != "queued" {
-		t.Errorf("changed by another: %s", st.raw)
-	}
-}
-
 func TestInternalErrorsHideTheirCause(t *testing.T) {
 	for name, get := range map[string]func(context.Context) error{
 		"error":         func(context.Context) error { return fmt.Errorf("pq: secret detail") },

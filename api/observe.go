@@ -91,6 +91,9 @@ func (s *server) observe(c *gin.Context) {
 	c.Next()
 	took := time.Since(start)
 	method, route, status := methodLabel(c.Request.Method), routeLabel(c), c.Writer.Status()
+	if r := requestOf(c); r != nil && !r.op.public {
+		s.Monitor.noteRequest(status)
+	}
 	if !signal {
 		s.metrics.duration.WithLabelValues(method, route, statusLabel(status)).Observe(took.Seconds())
 	}
@@ -137,6 +140,12 @@ func methodLabel(m string) string {
 	return "other"
 }
 
+// panicError is a panic: always our own fault, whatever is down.
+type panicError struct{ cause error }
+
+func (p *panicError) Error() string { return p.cause.Error() }
+func (p *panicError) Unwrap() error { return p.cause }
+
 // recoverPanic turns a panic into a 500 with the request's id. The panic's
 // value may hold anything, so only its type and the stack are logged, and the
 // text where the runtime wrote it.
@@ -149,9 +158,9 @@ func (s *server) recoverPanic(c *gin.Context) {
 		if v == http.ErrAbortHandler { //nolint:errorlint // a sentinel by identity, as net/http compares it
 			panic(v) // net/http's own way to drop a connection
 		}
-		err := fmt.Errorf("panic: %T", v)
+		err := &panicError{cause: fmt.Errorf("panic: %T", v)}
 		if re, ok := v.(runtime.Error); ok {
-			err = fmt.Errorf("panic: %w", re)
+			err.cause = fmt.Errorf("panic: %w", re)
 		}
 		s.Log.LogAttrs(c.Request.Context(), slog.LevelError, "panic",
 			slog.String("request_id", requestID(c)), slog.String("stack", string(debug.Stack())))

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -21,6 +22,8 @@ const contentTypeJSON = "application/json; charset=utf-8"
 type document struct {
 	contentType string
 	data        []byte
+	// header replaces headers of the answer; nil changes none.
+	header map[string]string
 }
 
 // errorBody is the documented body of every error, and the two fields beyond.
@@ -37,24 +40,37 @@ type errorBody struct {
 // becomes a whole error and not half an answer.
 func (s *server) respond(c *gin.Context, status int, body any) {
 	if d, ok := body.(document); ok {
+		for name, v := range d.header {
+			c.Header(name, v)
+		}
 		c.Data(status, d.contentType, d.data)
 		return
 	}
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false) // links stay readable; nosniff keeps JSON from being HTML
-	if err := enc.Encode(body); err != nil {
+	data, err := encode(body)
+	if err != nil {
 		s.fail(c, err)
 		return
 	}
-	c.Data(status, contentTypeJSON, buf.Bytes())
+	contentType := contentTypeJSON
+	if _, ok := body.(problemBody); ok {
+		contentType = contentTypeProblem
+	}
+	c.Data(status, contentType, data)
+}
+
+func encode(body any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false) // links stay readable; nosniff keeps JSON from being HTML
+	err := enc.Encode(body)
+	return buf.Bytes(), err
 }
 
 // fail ends the chain with err's status and the documented body: the one place
 // where an error becomes an answer. Causes of 5xx are logged, never sent.
 func (s *server) fail(c *gin.Context, err error) {
 	c.Abort()
-	e := callerError(err)
+	e := s.callerError(c.Request.Context(), err)
 	status := e.Code.Status()
 	if status >= http.StatusInternalServerError {
 		s.Log.LogAttrs(c.Request.Context(), slog.LevelError, "request failed",
@@ -68,29 +84,56 @@ func (s *server) fail(c *gin.Context, err error) {
 	case consult.Unauthorized:
 		h.Set("WWW-Authenticate", `ApiKey realm="ChatMed"`) // RFC 9110, section 11.6.1
 	case consult.ServiceUnavailable:
-		h.Set("Retry-After", "1")
+		if h.Get("Retry-After") == "" {
+			h.Set("Retry-After", "1")
+		}
 	case consult.PayloadTooLarge:
 		h.Set("Connection", "close") // or net/http reads on to keep the connection
 	}
-	s.respond(c, status, errorBody{
+	body := errorBody{
 		Error: e.Code, Message: e.Message, Code: status, RequestID: requestID(c),
 		Reason: e.Reason, Fields: e.Fields,
-	})
+	}
+	h.Add("Vary", "Accept")
+	if prefers(c.Request.Header, contentTypeProblem, "application/json") {
+		s.respond(c, status, problemOf(body))
+		return
+	}
+	s.respond(c, status, body)
 }
 
-// callerError is err as its caller may see it.
-func callerError(err error) *consult.Error {
+// callerError is err as its caller may see it. An error that nobody worded for
+// callers is a dependency's if one is down now, and else our own.
+func (s *server) callerError(ctx context.Context, err error) *consult.Error {
 	var e *consult.Error
-	switch {
-	case errors.As(err, &e):
+	if errors.As(err, &e) && e.Code != consult.InternalError && !(e.Code == consult.ServiceUnavailable && e.Reason == "") {
 		return e
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	}
+	var p *panicError
+	if errors.As(err, &p) {
+		return consult.AsError(err)
+	}
+	if names, cause := s.Monitor.down(ctx); len(names) > 0 {
+		return dependencyDown(names, errors.Join(err, cause))
+	}
+	if e != nil {
+		return e
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return &consult.Error{
 			Code: consult.ServiceUnavailable, Err: err,
 			Message: "The request took too long. Retry with exponential backoff.",
 		}
 	}
 	return consult.AsError(err)
+}
+
+// dependencyDown names what does not answer, by class and nothing more.
+func dependencyDown(names []string, cause error) *consult.Error {
+	return &consult.Error{
+		Code: consult.ServiceUnavailable, Reason: consult.ReasonDependency, Err: cause,
+		Message: "Temporary downtime: no answer from " + strings.Join(names, ", ") + ". Retry with exponential backoff; /status has the state.",
+	}
 }
 
 // rfc3339 is the documented form of a time: UTC, whole seconds, Z.

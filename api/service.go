@@ -2,18 +2,11 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/chatmed/chatmed/internal/consult"
 )
-
-// checkTimeout bounds one dependency's answer to /readyz.
-const checkTimeout = 2 * time.Second
 
 func (s *server) serviceRoutes() []route {
 	return []route{
@@ -40,31 +33,15 @@ func (s *server) healthz(context.Context, *request) (any, error) {
 // readyz asks every dependency at once; those that do not answer are named by
 // class, their errors only logged.
 func (s *server) readyz(ctx context.Context, _ *request) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	errs := make([]error, len(s.Checks))
-	var wg sync.WaitGroup
-	for i, check := range s.Checks {
-		wg.Go(func() { errs[i] = check.Ping(ctx) })
-	}
-	wg.Wait()
-	ok := map[string]string{}
-	var down []string
-	var cause error
-	for i, check := range s.Checks {
-		if errs[i] != nil {
-			down = append(down, check.Name)
-			cause = fmt.Errorf("%s: %w", check.Name, errs[i])
-			continue
-		}
-		ok[check.Name] = "ok"
-	}
-	if len(down) > 0 {
-		slices.Sort(down)
+	if down, cause := s.Monitor.down(ctx); len(down) > 0 {
 		return nil, &consult.Error{
-			Code: consult.ServiceUnavailable, Err: cause,
+			Code: consult.ServiceUnavailable, Reason: consult.ReasonDependency, Err: cause,
 			Message: "Not ready: no answer from " + strings.Join(down, ", ") + ".",
 		}
+	}
+	ok := map[string]string{}
+	for _, c := range s.Monitor.checks {
+		ok[c.Name] = "ok"
 	}
 	return readinessBody{Status: "ok", Checks: ok}, nil
 }

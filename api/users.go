@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/chatmed/chatmed/internal/consult"
+	"github.com/chatmed/chatmed/internal/limits"
 )
 
 func (s *server) userRoutes() []route {
@@ -29,22 +30,22 @@ type planLimits struct {
 	Concurrent        *int `json:"concurrent"`
 }
 
-// limitsOf is the documented rate-limit table.
-func limitsOf(plan string) planLimits {
-	row := func(minute, day, concurrent int) planLimits { return planLimits{&minute, &day, &concurrent} }
-	switch plan {
-	case consult.PlanStarter:
-		return row(60, 1_000, 5)
-	case consult.PlanProfessional:
-		return row(300, 50_000, 25)
+// limitsOf are the limits of a plan; 0 is none.
+func limitsOf(p limits.Plan) planLimits {
+	limit := func(n int) *int {
+		if n == 0 {
+			return nil
+		}
+		return &n
 	}
-	return planLimits{}
+	return planLimits{limit(p.PerMinute), limit(p.PerDay), limit(p.Concurrent)}
 }
 
 func (s *server) me(_ context.Context, r *request) (any, error) {
 	k := r.key
+	plan, _ := s.Limits.Plan(k.Plan) // one nobody knows was refused before
 	return userBody{
 		ID: k.UserID, Name: k.Name, Email: optional(k.Email), Plan: k.Plan, Mode: k.Scope.Mode,
-		ProfileID: k.ProfileID, CreatedAt: rfc3339(k.CreatedAt), Limits: limitsOf(k.Plan),
+		ProfileID: k.ProfileID, CreatedAt: rfc3339(k.CreatedAt), Limits: limitsOf(plan),
 	}, nil
 }

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// maxBody bounds a JSON body, in bytes.
+	// maxBody bounds a body unless the operation says otherwise, in bytes.
 	maxBody = 1 << 20
 	// maxFields bounds the complaints of one answer.
 	maxFields = 32
@@ -63,23 +63,20 @@ func readParams(op *operation, c *gin.Context) (map[string]string, error) {
 }
 
 // readBody reads, parses and validates the body of op and returns its
-// documented fields: 413 beyond maxBody, 400 for what is no JSON, 422 for what
-// the schema refuses. An operation that takes no body gets nil, whatever was sent.
+// documented fields: 413 beyond its bound, 400 for what is no JSON, 422 for
+// what the schema refuses. An operation that takes no body, or reads it itself,
+// gets nil, whatever was sent.
 func readBody(op *operation, c *gin.Context) (json.RawMessage, error) {
-	if c.Request.ContentLength > maxBody {
-		return nil, tooLarge()
+	if c.Request.ContentLength > op.maxBody {
+		return nil, tooLarge(op.maxBody)
 	}
 	if op.body == nil {
 		return nil, nil
 	}
-	raw, err := io.ReadAll(io.LimitReader(c.Request.Body, maxBody+1))
+	raw, err := io.ReadAll(bounded(c.Request.Body, op.maxBody))
 	switch {
-	case len(raw) > maxBody:
-		return nil, tooLarge()
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, badRequest("The request body did not arrive in time.")
 	case err != nil:
-		return nil, badRequest("The request body did not arrive whole.")
+		return nil, err
 	case len(raw) == 0 && op.bodyRequired:
 		return nil, badRequest("A JSON request body is required.")
 	case len(raw) == 0:
@@ -98,6 +95,37 @@ func readBody(op *operation, c *gin.Context) (json.RawMessage, error) {
 		}
 	}
 	return json.Marshal(documented(op.body, v))
+}
+
+// boundedReader reads a body up to its bound. Its errors are for the caller.
+type boundedReader struct {
+	r    io.Reader
+	left int64 // may go to -1: one byte beyond tells a body of the bound from a larger one
+	max  int64
+}
+
+func bounded(r io.Reader, limit int64) *boundedReader {
+	return &boundedReader{r: r, left: limit, max: limit}
+}
+
+func (b *boundedReader) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, tooLarge(b.max)
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.r.Read(p)
+	b.left -= int64(n)
+	switch {
+	case b.left < 0:
+		return n, tooLarge(b.max)
+	case err == nil || err == io.EOF: //nolint:errorlint // a reader's own end, never wrapped
+		return n, err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return n, badRequest("The request body did not arrive in time.")
+	}
+	return n, badRequest("The request body did not arrive whole.")
 }
 
 // checkMediaType wants JSON in UTF-8. A body without Content-Type is taken for
@@ -122,8 +150,8 @@ func checkMediaType(h http.Header) error {
 
 func badRequest(message string) error { return consult.Errorf(consult.BadRequest, "", "%s", message) }
 
-func tooLarge() error {
-	return consult.Errorf(consult.PayloadTooLarge, consult.ReasonTooLarge, "The request body may have %d bytes at most.", maxBody)
+func tooLarge(limit int64) error {
+	return consult.Errorf(consult.PayloadTooLarge, consult.ReasonTooLarge, "The request body may have %d bytes at most.", limit)
 }
 
 // documented returns v with only the properties its schema names. It makes

@@ -12,6 +12,7 @@ const shapes = `
 paths:
   /a:
     post:
+      x-scope: any
       requestBody:
         content:
           application/json:

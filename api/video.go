@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/chatmed/chatmed/internal/consult"
+	"github.com/chatmed/chatmed/internal/limits"
 )
 
 func (s *server) videoRoutes() []route {
@@ -20,13 +21,14 @@ func (s *server) videoRoutes() []route {
 }
 
 type createVideoBody struct {
-	DoctorID        string  `json:"doctor_id"`
-	PatientID       string  `json:"patient_id"`
-	DoctorName      string  `json:"doctor_name"`
-	PatientName     string  `json:"patient_name"`
-	ScheduledAt     *string `json:"scheduled_at"`
-	Language        string  `json:"language"`
-	EnableRecording bool    `json:"enable_recording"`
+	DoctorID        string            `json:"doctor_id"`
+	PatientID       string            `json:"patient_id"`
+	DoctorName      string            `json:"doctor_name"`
+	PatientName     string            `json:"patient_name"`
+	ScheduledAt     *string           `json:"scheduled_at"`
+	Language        string            `json:"language"`
+	EnableRecording bool              `json:"enable_recording"`
+	Metadata        map[string]string `json:"metadata"`
 }
 
 type createdVideo struct {
@@ -46,7 +48,12 @@ func (s *server) createVideo(ctx context.Context, r *request) (any, error) {
 	}
 	req := consult.CreateRequest{
 		DoctorID: b.DoctorID, PatientID: b.PatientID, DoctorName: b.DoctorName, PatientName: b.PatientName,
-		Language: b.Language, EnableRecording: b.EnableRecording, KeyID: r.key.ID,
+		Language: b.Language, EnableRecording: b.EnableRecording, KeyID: r.key.ID, Metadata: b.Metadata,
+	}
+	if b.EnableRecording {
+		if err := s.planHas(r.key, limits.GroupRecording); err != nil {
+			return nil, err
+		}
 	}
 	if b.ScheduledAt != nil {
 		t, err := parseTime(*b.ScheduledAt)
@@ -110,13 +117,8 @@ type videoStatusBody struct {
 }
 
 type videoBody struct {
-	videoStatusBody
-	DoctorName      *string `json:"doctor_name"`
-	PatientName     *string `json:"patient_name"`
-	Language        string  `json:"language"`
-	EnableRecording bool    `json:"enable_recording"`
-	OpensAt         string  `json:"opens_at"`
-	AdmittedAt      *string `json:"admitted_at"`
+	videoItem
+	Participants []participantBody `json:"participants"`
 }
 
 func (s *server) videoStatus(ctx context.Context, r *request) (any, error) {
@@ -132,16 +134,15 @@ func (s *server) video(ctx context.Context, r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.videoOf(ctx, c)
+}
+
+func (s *server) videoOf(ctx context.Context, c *consult.Consultation) (any, error) {
 	parts, err := s.Participations.Participations(ctx, c.Scope, c.ID)
 	if err != nil {
 		return nil, err
 	}
-	return videoBody{
-		videoStatusBody: statusBody(c, participants(parts, true)),
-		DoctorName:      optional(c.DoctorName), PatientName: optional(c.PatientName),
-		Language: c.Language, EnableRecording: c.EnableRecording,
-		OpensAt: rfc3339(c.OpensAt()), AdmittedAt: optionalTime(c.AdmittedAt),
-	}, nil
+	return videoBody{itemOf(c), participants(parts, true)}, nil
 }
 
 func (s *server) endVideo(ctx context.Context, r *request) (any, error) {
@@ -179,14 +180,17 @@ func statusBody(c *consult.Consultation, parts []participantBody) videoStatusBod
 // participants shows who is present, or, with gone, everyone.
 func participants(parts []consult.Participation, gone bool) []participantBody {
 	out := make([]participantBody, 0, len(parts))
-	for _, p := range parts {
-		if p.LeftAt != nil && !gone {
-			continue
+	for i := range parts {
+		if parts[i].LeftAt == nil || gone {
+			out = append(out, participantOf(&parts[i]))
 		}
-		out = append(out, participantBody{
-			ParticipantID: p.ID, Role: p.Role, Subject: p.Subject, Name: p.Name,
-			JoinedAt: rfc3339(p.JoinedAt), LeftAt: optionalTime(p.LeftAt),
-		})
 	}
 	return out
+}
+
+func participantOf(p *consult.Participation) participantBody {
+	return participantBody{
+		ParticipantID: p.ID, Role: p.Role, Subject: p.Subject, Name: p.Name,
+		JoinedAt: rfc3339(p.JoinedAt), LeftAt: optionalTime(p.LeftAt),
+	}
 }

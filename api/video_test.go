@@ -280,10 +280,13 @@ func TestDashboardLink(t *testing.T) {
 
 func TestMe(t *testing.T) {
 	w := newWorld(t)
+	starter, _ := w.makeKey("Small Clinic", consult.Live, consult.PlanStarter)
+	professional, _ := w.makeKey("Small Clinic", consult.Test, consult.PlanProfessional)
 	for key, want := range map[string]string{
-		w.key:      `"plan":"starter","mode":"live"`,
-		w.testKey:  `"plan":"professional","mode":"test"`,
-		w.otherKey: `"requests_per_minute":null,"requests_per_day":null,"concurrent":null`,
+		starter:      `"plan":"starter","mode":"live"`,
+		professional: `"requests_per_minute":300,"requests_per_day":50000,"concurrent":25`,
+		w.testKey:    `"plan":"enterprise","mode":"test"`,
+		w.otherKey:   `"requests_per_minute":null,"requests_per_day":null,"concurrent":null`,
 	} {
 		a := w.call("GET", "/api/v1/users/me", nil, withKey(key))
 		if a.ok(); !strings.Contains(string(a.raw), want) || !strings.HasPrefix(a.str("id"), "usr_") ||

@@ -18,6 +18,7 @@ import (
 	"github.com/chatmed/chatmed/internal/auth"
 	"github.com/chatmed/chatmed/internal/cluster"
 	"github.com/chatmed/chatmed/internal/consult"
+	"github.com/chatmed/chatmed/internal/limits"
 	"github.com/chatmed/chatmed/internal/store"
 	"github.com/chatmed/chatmed/waitingroom"
 )
@@ -34,6 +35,8 @@ type world struct {
 	rooms    *waitingroom.Service
 	keys     *auth.Keys
 	tokens   *auth.Tokens
+	limits   *limits.Limiter
+	patients *fakePatients
 	clock    *clock
 	log      *logBuffer
 	registry *prometheus.Registry
@@ -112,15 +115,21 @@ func newWorld(t *testing.T, adjust ...func(*Deps)) *world {
 	w.consults.OnClosed(w.rooms.SessionClosed)
 	t.Cleanup(w.rooms.Close)
 
-	w.key, w.apiKey = w.makeKey("Clinique du Parc", consult.Live, consult.PlanStarter)
-	w.testKey, _ = w.makeKey("Clinique du Parc", consult.Test, consult.PlanProfessional)
+	plans, err := limits.DefaultPlans()
+	must(t, err)
+	w.limits = limits.New(w.redis.Client(), plans, w.clock.now, log)
+	w.key, w.apiKey = w.makeKey("Clinique du Parc", consult.Live, consult.PlanEnterprise)
+	w.testKey, _ = w.makeKey("Clinique du Parc", consult.Test, consult.PlanEnterprise)
 	w.otherKey, _ = w.makeKey("Other Clinic", consult.Live, consult.PlanEnterprise)
 
+	w.patients = &fakePatients{w.apiKey.Scope, map[string]bool{}}
 	d := Deps{
-		Consultations: w.consults, WaitingRoom: w.rooms, Participations: w.store, Keys: w.keys, Tokens: w.tokens,
-		Links:  auth.Links{RoomURL: "https://meet.example", PublicURL: "https://api.example"},
-		Checks: []Check{{"store", w.store.Ping}, {"redis", w.redis.Ping}},
-		Now:    w.clock.now, Log: log, Registry: w.registry,
+		Consultations: w.consults, Sessions: w.consults, WaitingRoom: w.rooms, Tickets: w.store, Participations: w.store,
+		Room: &fakeRoom{}, Desk: fakeDesk{w.rooms}, Presence: fakePresence{}, Patients: w.patients,
+		Idempotency: w.store, Keys: w.keys, KeyAdmin: w.keys, Tokens: w.tokens, Limits: w.limits,
+		Links:   auth.Links{RoomURL: "https://meet.example", PublicURL: "https://api.example"},
+		Monitor: NewMonitor([]Check{{"store", w.store.Ping}, {"redis", w.redis.Ping}}, w.clock.now, log),
+		Now:     w.clock.now, Log: log, Registry: w.registry,
 	}
 	for _, f := range adjust {
 		f(&d)
@@ -136,11 +145,13 @@ func newWorld(t *testing.T, adjust ...func(*Deps)) *world {
 func (w *world) makeKey(account string, mode consult.Mode, plan string) (string, *consult.APIKey) {
 	w.t.Helper()
 	secret, key, err := w.keys.Create(w.t.Context(), auth.CreateKeyRequest{
-		AccountName: account, Name: account, Email: "it@clinic.example", Plan: plan, Mode: mode,
+		AccountName: account, Name: account, Email: "it@clinic.example", Plan: plan, Mode: mode, Scopes: allScopes,
 	})
 	must(w.t, err)
 	return secret, key
 }
+
+var allScopes = []consult.KeyScope{consult.ScopeConsultations, consult.ScopeClinical, consult.ScopeRecordings, consult.ScopeAdmin}
 
 func must(t testing.TB, err error) {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +22,7 @@ import (
 	"github.com/chatmed/chatmed/internal/cluster"
 	"github.com/chatmed/chatmed/internal/config"
 	"github.com/chatmed/chatmed/internal/consult"
+	"github.com/chatmed/chatmed/internal/limits"
 	"github.com/chatmed/chatmed/internal/store"
 	"github.com/chatmed/chatmed/internal/telemetry"
 	"github.com/chatmed/chatmed/sfu"
@@ -41,13 +43,17 @@ type app struct {
 	keys     *auth.Keys
 	tokens   *auth.Tokens
 	links    auth.Links
+	sealKeys [][]byte // of stored answers and cursors
+	limits   *limits.Limiter
 
 	consultations *consult.Service
 	waitingRoom   *waitingroom.Service
 	media         *sfu.SFU
 	signal        *signaling.Server
+	monitor       *api.Monitor
 	handler       http.Handler
 
+	stopping   atomic.Bool
 	web        *webServers        // nil until start
 	cancel     context.CancelFunc // of the background work
 	background sync.WaitGroup
@@ -93,6 +99,9 @@ func (a *app) openDatabase(ctx context.Context) (err error) {
 	return err
 }
 
+// purposeSeal is what stored answers and cursors are protected for.
+const purposeSeal = "chatmed api seal v1"
+
 func (a *app) openAuth() error {
 	secrets, err := auth.NewSecrets([]byte(a.cfg.Secret), []byte(a.cfg.SecretPrevious))
 	if err != nil {
@@ -104,6 +113,14 @@ func (a *app) openAuth() error {
 	if a.tokens, err = auth.NewTokens(secrets, a.store, a.keys, a.now); err != nil {
 		return err
 	}
+	if a.sealKeys, err = secrets.Derive(purposeSeal); err != nil {
+		return err
+	}
+	plans, err := limits.DefaultPlans()
+	if err != nil {
+		return err
+	}
+	a.limits = limits.New(a.redis.Client(), plans, a.now, a.log)
 	a.links = auth.Links{RoomURL: a.cfg.RoomURL, PublicURL: a.cfg.PublicURL}
 	return nil
 }
@@ -139,11 +156,12 @@ func (a *app) openHTTP() (err error) {
 	for _, p := range a.cfg.TrustedProxies {
 		proxies = append(proxies, p.String())
 	}
+	a.monitor = api.NewMonitor(a.checks(), a.now, a.log)
 	a.handler, err = api.New(api.Deps{
-		Config:        api.Config{TrustedProxies: proxies},
-		Consultations: a.consultations, WaitingRoom: a.waitingRoom, Participations: a.store,
-		Keys: a.keys, Tokens: a.tokens, Links: a.links,
-		Checks: []api.Check{{Name: "database", Ping: a.store.Ping}, {Name: "redis", Ping: a.redis.Ping}},
+		Config:        api.Config{TrustedProxies: proxies, SealKeys: a.sealKeys},
+		Consultations: a.consultations, Sessions: a.consultations, WaitingRoom: a.waitingRoom,
+		Tickets: a.store, Participations: a.store, Idempotency: a.store,
+		Keys: a.keys, KeyAdmin: a.keys, Limits: a.limits, Tokens: a.tokens, Links: a.links, Monitor: a.monitor,
 		Signal: a.signal, Web: web.Handler(web.Config{FrameAncestors: a.frameAncestors}),
 		Now: a.now, Log: a.log, Registry: a.registry,
 	})
@@ -155,6 +173,8 @@ func (a *app) start(l listeners) {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
 	a.background.Go(func() { a.keys.Run(ctx) })
+	a.background.Go(func() { a.limits.Run(ctx) })
+	a.background.Go(func() { a.monitor.Run(ctx) })
 	a.background.Go(func() { a.consultations.Run(ctx, sweepEvery) })
 	a.background.Go(func() { a.waitingRoom.Run(ctx) })
 	a.background.Go(func() { a.signal.Run(ctx) })
@@ -168,6 +188,7 @@ const sweepEvery = 10 * time.Second
 // rooms, requests under way, background work, stores. Requests may finish while
 // the calls are being closed, but nothing they use is closed before them.
 func (a *app) stop(ctx context.Context) error {
+	a.stopping.Store(true)
 	answered := a.web.shutdown(ctx)
 	err := a.signal.Shutdown(ctx)
 	err = errors.Join(err, a.media.Close(ctx), <-answered)
