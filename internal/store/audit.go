@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 
 	"github.com/chatmed/chatmed/internal/consult"
 )
@@ -30,6 +29,7 @@ type AuditEntry struct {
 type chainHead struct {
 	seq  int64
 	hash string
+	mac  string // the signature of the two, "" without one
 }
 
 // canonical is the entry as bytes that no other entry has: every field in a
@@ -67,13 +67,12 @@ func (e *AuditEntry) computeHash() string {
 }
 
 func (q *querier) lockChain(ctx context.Context, sc consult.Scope) (chainHead, error) {
-	h, err := q.chain(ctx, sc, q.dialect.lockRow)
-	return h, err
+	return q.chain(ctx, sc, q.dialect.lockRow)
 }
 
 func (q *querier) chain(ctx context.Context, sc consult.Scope, lock string) (chainHead, error) {
-	h, err := one(ctx, q, "account", func(r scanner, h *chainHead) error { return r.Scan(&h.seq, &h.hash) },
-		`SELECT audit_seq, audit_hash FROM scopes WHERE account_id = $1 AND mode = $2`+lock, sc.AccountID, sc.Mode)
+	h, err := one(ctx, q, "account", func(r scanner, h *chainHead) error { return r.Scan(&h.seq, &h.hash, &h.mac) },
+		`SELECT audit_seq, audit_hash, audit_mac FROM scopes WHERE account_id = $1 AND mode = $2`+lock, sc.AccountID, sc.Mode)
 	if err != nil {
 		return chainHead{}, err
 	}
@@ -94,7 +93,7 @@ func (q *querier) appendAudit(ctx context.Context, head chainHead, ev *consult.E
 	if err != nil {
 		return head, err
 	}
-	return chainHead{e.Seq, e.Hash}, nil
+	return chainHead{seq: e.Seq, hash: e.Hash}, nil
 }
 
 func scanAudit(r scanner, e *AuditEntry) error {
@@ -109,9 +108,6 @@ func scanAudit(r scanner, e *AuditEntry) error {
 	return err
 }
 
-// auditPage is how many entries one query reads.
-const auditPage = 500
-
 // Audit returns the entries of one consultation, or with sessionID empty those
 // that belong to none (keys and the like), oldest first.
 func (s *Store) Audit(ctx context.Context, sc consult.Scope, sessionID string) ([]AuditEntry, error) {
@@ -123,78 +119,4 @@ func (s *Store) Audit(ctx context.Context, sc consult.Scope, sessionID string) (
 		return err
 	})
 	return out, err
-}
-
-// AuditBreak is where a scope's audit chain does not hold.
-type AuditBreak struct {
-	Scope consult.Scope
-	Seq   int64 // the first entry that is missing, added or altered
-	Why   string
-}
-
-func (b *AuditBreak) Error() string {
-	return fmt.Sprintf("audit chain of %s/%s breaks at entry %d: %s", b.Scope.AccountID, b.Scope.Mode, b.Seq, b.Why)
-}
-
-// VerifyAudit recomputes the scope's whole chain, up to the entries written
-// while it runs, and returns an *AuditBreak at the first entry that was
-// altered, removed or inserted. It reads pages of its own, each under its own
-// deadline when ctx has none.
-//
-// The hashes are not keyed: whoever can write to the database and rewrites the
-// whole chain from some entry on, and its head, is not found out this way.
-func (s *Store) VerifyAudit(ctx context.Context, sc consult.Scope) error {
-	var head chainHead
-	err := s.read(ctx, func(ctx context.Context, q *querier) error {
-		var err error
-		head, err = q.chain(ctx, sc, "")
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	var at chainHead
-	for at.seq < head.seq {
-		page, err := s.auditPage(ctx, sc, at.seq, head.seq)
-		if err != nil {
-			return err
-		}
-		if len(page) == 0 {
-			return &AuditBreak{sc, at.seq + 1, "the entry is missing"}
-		}
-		for i := range page {
-			if at, err = follow(sc, at, &page[i]); err != nil {
-				return err
-			}
-		}
-	}
-	if at != head {
-		return &AuditBreak{sc, head.seq, "the entry is not the one the chain ended with"}
-	}
-	return nil
-}
-
-// follow checks that e is the link after at, and returns it as the new end.
-func follow(sc consult.Scope, at chainHead, e *AuditEntry) (chainHead, error) {
-	switch {
-	case e.Seq != at.seq+1:
-		return at, &AuditBreak{sc, at.seq + 1, "the entry is missing"}
-	case e.PrevHash != at.hash:
-		return at, &AuditBreak{sc, e.Seq, "the entry does not follow the one before"}
-	case e.Hash != e.computeHash():
-		return at, &AuditBreak{sc, e.Seq, "the entry was altered"}
-	}
-	return chainHead{e.Seq, e.Hash}, nil
-}
-
-func (s *Store) auditPage(ctx context.Context, sc consult.Scope, after, last int64) ([]AuditEntry, error) {
-	var page []AuditEntry
-	err := s.read(ctx, func(ctx context.Context, q *querier) error {
-		var err error
-		page, err = list(ctx, q, scanAudit, `SELECT `+auditColumns+` FROM audit_log
-			WHERE account_id = $1 AND mode = $2 AND seq > $3 AND seq <= $4 ORDER BY seq LIMIT $5`,
-			sc.AccountID, sc.Mode, after, last, auditPage)
-		return err
-	})
-	return page, err
 }

@@ -128,6 +128,10 @@ func TestVerifyAuditFindsTampering(t *testing.T) {
 			`UPDATE audit_log SET seq = 99 WHERE seq = 2`, `UPDATE audit_log SET seq = 2 WHERE seq = 3`,
 			`UPDATE audit_log SET seq = 3 WHERE seq = 99`,
 		}, 2},
+		{"inserted after the end", []string{
+			`INSERT INTO audit_log SELECT account_id, mode, 5, 'aud_x', event_id, type, actor_kind, actor_id, actor_role,
+				session_id, ticket_id, doctor_id, at, data, prev_hash, hash FROM audit_log WHERE seq = 4`,
+		}, 5},
 		{"last removed, counter too", []string{
 			`DELETE FROM audit_log WHERE seq = 4`, `UPDATE scopes SET audit_seq = 3 WHERE audit_seq = 4`,
 		}, 3},

@@ -13,28 +13,64 @@ import (
 // the lock is then short, and within a scope both sequences grow in the order
 // of commit.
 func (q *querier) record(ctx context.Context, sc consult.Scope, events []consult.Event) error {
+	_, err := q.appendEvents(ctx, sc, events, true)
+	return err
+}
+
+// note is record for what is nobody's webhook: the audit entries alone. It
+// returns the chain's new head.
+func (q *querier) note(ctx context.Context, sc consult.Scope, events ...consult.Event) (chainHead, error) {
+	return q.appendEvents(ctx, sc, events, false)
+}
+
+func (q *querier) appendEvents(ctx context.Context, sc consult.Scope, events []consult.Event, outbox bool) (chainHead, error) {
 	if len(events) == 0 {
-		return nil
+		return chainHead{}, nil
+	}
+	events, masked, err := q.prepareEvents(ctx, sc, events)
+	if err != nil {
+		return chainHead{}, err
 	}
 	head, err := q.lockChain(ctx, sc)
 	if err != nil {
-		return err
+		return chainHead{}, err
 	}
-	for _, e := range events {
-		e, err := prepared(sc, e)
+	trusted := q.signer.trusts(sc, head)
+	for i := range events {
+		if head, err = q.appendAudit(ctx, head, &masked[i]); err != nil {
+			return head, err
+		}
+		if !outbox {
+			continue
+		}
+		if err := q.appendOutbox(ctx, &events[i]); err != nil {
+			return head, err
+		}
+	}
+	head.mac = ""
+	if trusted {
+		head.mac = q.signer.sign(sc, head)
+	}
+	_, err = q.exec(ctx, `UPDATE scopes SET audit_seq = $1, audit_hash = $2, audit_mac = $3 WHERE account_id = $4 AND mode = $5`,
+		head.seq, head.hash, head.mac, sc.AccountID, sc.Mode)
+	return head, err
+}
+
+// prepareEvents returns the events as they are stored, and as the audit log
+// shows them.
+func (q *querier) prepareEvents(ctx context.Context, sc consult.Scope, given []consult.Event) (events, masked []consult.Event, err error) {
+	names := pseudonyms{q: q, sc: sc}
+	for _, e := range given {
+		if e, err = prepared(sc, e); err != nil {
+			return nil, nil, err
+		}
+		m, err := mask(e, func(id string) (string, error) { return names.of(ctx, id) })
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		if head, err = q.appendAudit(ctx, head, &e); err != nil {
-			return err
-		}
-		if err := q.appendOutbox(ctx, &e); err != nil {
-			return err
-		}
+		events, masked = append(events, e), append(masked, m)
 	}
-	_, err = q.exec(ctx, `UPDATE scopes SET audit_seq = $1, audit_hash = $2 WHERE account_id = $3 AND mode = $4`,
-		head.seq, head.hash, sc.AccountID, sc.Mode)
-	return err
+	return events, masked, nil
 }
 
 // prepared is e as it is stored. An event without a scope takes the row's; one
@@ -55,8 +91,8 @@ func (q *querier) appendOutbox(ctx context.Context, e *consult.Event) error {
 	if err != nil {
 		return fmt.Errorf("event %s: %w", e.ID, err)
 	}
-	_, err = q.exec(ctx, `INSERT INTO outbox (account_id, mode, event_id, payload) VALUES ($1, $2, $3, $4)`,
-		e.Scope.AccountID, e.Scope.Mode, e.ID, string(payload))
+	_, err = q.exec(ctx, `INSERT INTO outbox (account_id, mode, event_id, session_id, payload) VALUES ($1, $2, $3, $4, $5)`,
+		e.Scope.AccountID, e.Scope.Mode, e.ID, e.SessionID, string(payload))
 	return err
 }
 

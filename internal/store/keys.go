@@ -103,8 +103,8 @@ func (q *querier) createOwner(ctx context.Context, acc *consult.Account, key *co
 	if err != nil {
 		return err
 	}
-	_, err = q.exec(ctx, `INSERT INTO scopes (account_id, mode) VALUES ($1, $2) ON CONFLICT (account_id, mode) DO NOTHING`,
-		key.Scope.AccountID, key.Scope.Mode)
+	_, err = q.exec(ctx, `INSERT INTO scopes (account_id, mode, audit_mac) VALUES ($1, $2, $3) ON CONFLICT (account_id, mode) DO NOTHING`,
+		key.Scope.AccountID, key.Scope.Mode, q.signer.sign(key.Scope, chainHead{}))
 	if err != nil {
 		return err
 	}

@@ -26,11 +26,11 @@ func (q *querier) upsertPeople(ctx context.Context, c *consult.Consultation, at 
 // upsertPerson inserts p, or gives the person p's name unless it is empty. It
 // sets p.Name to the name that stands.
 func (q *querier) upsertPerson(ctx context.Context, p *consult.Person) error {
-	return q.row(ctx, `INSERT INTO people (account_id, mode, role, id, name, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+	return q.row(ctx, `INSERT INTO people (account_id, mode, role, id, name, created_at, pseudonym) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (account_id, mode, role, id)
 		DO UPDATE SET name = CASE WHEN excluded.name = '' THEN people.name ELSE excluded.name END
 		RETURNING name`,
-		p.Scope.AccountID, p.Scope.Mode, p.Role, p.ID, p.Name, micros(p.CreatedAt)).Scan(&p.Name)
+		p.Scope.AccountID, p.Scope.Mode, p.Role, p.ID, p.Name, micros(p.CreatedAt), firstPseudonym(p.Role)).Scan(&p.Name)
 }
 
 // Person returns the doctor or patient of that id.

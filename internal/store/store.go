@@ -43,6 +43,8 @@ type Store struct {
 	reader *sql.DB
 	log    *slog.Logger
 	closed atomic.Bool
+	// signer signs the heads of audit chains; nil until SignAudit.
+	signer atomic.Pointer[signer]
 }
 
 // Open connects to databaseURL ("postgres://…"), or, when it is empty, to the

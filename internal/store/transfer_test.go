@@ -64,7 +64,9 @@ func TestArrangeTicket(t *testing.T) {
 			t.Errorf("a refused change: %v, %s", err, counts(t, s, sc))
 		}
 		if _, moved, err = s.ArrangeTicket(t.Context(), sc, q[1].ID,
-			func(*consult.Ticket, *consult.Consultation, []consult.Ticket) ([]consult.Event, error) { return nil, nil }); err != nil || moved != nil {
+			func(*consult.Ticket, *consult.Consultation, []consult.Ticket) ([]consult.Event, error) {
+				return nil, nil
+			}); err != nil || moved != nil {
 			t.Errorf("no change: %v, %v", moved, err)
 		}
 	})

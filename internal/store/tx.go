@@ -28,6 +28,7 @@ type queryable interface {
 type querier struct {
 	on      queryable
 	dialect *dialect
+	signer  *signer // nil: chains are not signed
 }
 
 // scanner is a row of *sql.Row or *sql.Rows.
@@ -61,6 +62,15 @@ func one[T any](ctx context.Context, q *querier, what string, scan func(scanner,
 	return v, nil
 }
 
+// scanOne reads a single row into dest; none is a NotFound naming what.
+func scanOne(row *sql.Row, what string, dest ...any) error {
+	err := row.Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return notFound(what)
+	}
+	return err
+}
+
 // list reads every row of the query.
 func list[T any](ctx context.Context, q *querier, scan func(scanner, *T) error, query string, args ...any) (out []T, err error) {
 	rows, err := q.on.QueryContext(ctx, query, args...)
@@ -78,11 +88,15 @@ func list[T any](ctx context.Context, q *querier, scan func(scanner, *T) error, 
 	return out, rows.Err()
 }
 
+func (s *Store) on(db queryable) *querier {
+	return &querier{on: db, dialect: s.dialect, signer: s.signer.Load()}
+}
+
 // read runs fn outside a transaction, under a deadline.
 func (s *Store) read(ctx context.Context, fn func(context.Context, *querier) error) error {
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
-	return s.public(fn(ctx, &querier{on: s.reader, dialect: s.dialect}))
+	return s.public(fn(ctx, s.on(s.reader)))
 }
 
 // write runs fn in a transaction, under a deadline, and runs it again when the
@@ -116,7 +130,7 @@ func (s *Store) transact(ctx context.Context, fn func(context.Context, *querier)
 	// After Commit this does nothing; after an error or a panic in fn nothing of
 	// the transaction stays. Its own failure adds nothing to err.
 	defer func() { _ = tx.Rollback() }()
-	if err := fn(ctx, &querier{on: tx, dialect: s.dialect}); err != nil {
+	if err := fn(ctx, s.on(tx)); err != nil {
 		return err
 	}
 	return tx.Commit()
