@@ -42,8 +42,17 @@ type Config struct {
 	TLSDomain string // certificate by ACME
 	TLSCert   string // PEM files, both or none
 	TLSKey    string
+	// Of the certificate authority when TLSDomain is set.
+	ACMEDirectory string // URL
+	ACMEEmail     string // empty: none is given
+	ACMERoots     string // PEM file of what signs the directory's own certificate; empty: the system's
+	// HTTPRedirectAddr is host:port of the listener that sends plain HTTP to
+	// HTTPS; empty: none.
+	HTTPRedirectAddr string
 
 	TrustedProxies []netip.Prefix
+
+	PlansFile string // YAML; empty: the documented plans
 
 	Chat            Provider
 	Vision          Provider
@@ -60,6 +69,7 @@ type Config struct {
 	LogFormat string // FormatText or FormatJSON
 
 	publicDefault, roomDefault bool // no URL was configured
+	redirect                   string
 }
 
 // The formats of the log.
@@ -107,9 +117,6 @@ func (c *Config) LogValue() slog.Value {
 		slog.Bool("s3", c.StorageURL != ""), slog.Bool("tls", c.TLS()),
 	)
 }
-
-// TLS reports whether this server ends TLS itself.
-func (c *Config) TLS() bool { return c.TLSDomain != "" || c.TLSCert != "" }
 
 // Bound tells the configuration which port the listener got, which matters
 // when Addr asks for port 0: defaulted URLs then name the real port.
@@ -192,6 +199,7 @@ func Load(fs *flag.FlagSet, environ []string) (*Config, error) {
 		return nil, errors.Join(errs...)
 	}
 	c.deriveURLs()
+	c.deriveRedirect()
 	if c.Secret == "" {
 		if c.Secret, err = storedSecret(c.DataDir); err != nil {
 			return nil, err
@@ -203,20 +211,10 @@ func Load(fs *flag.FlagSet, environ []string) (*Config, error) {
 // check looks at settings that depend on each other; each is well formed.
 func (c *Config) check() (errs []error) {
 	say := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	switch {
-	case c.TLSDomain != "" && (c.TLSCert != "" || c.TLSKey != ""):
-		say("CHATMED_TLS_DOMAIN and CHATMED_TLS_CERT exclude each other: keep the domain for a certificate by ACME, or the files for your own")
-	case c.TLSCert != "" && c.TLSKey == "":
-		say("CHATMED_TLS_CERT is set without its key: set CHATMED_TLS_KEY to the PEM file of the private key")
-	case c.TLSKey != "" && c.TLSCert == "":
-		say("CHATMED_TLS_KEY is set without a certificate: set CHATMED_TLS_CERT to the PEM file of the certificate chain")
-	}
-	for _, f := range []struct{ env, path string }{{"CHATMED_TLS_CERT", c.TLSCert}, {"CHATMED_TLS_KEY", c.TLSKey}} {
-		if f.path == "" {
-			continue
-		}
-		if _, err := os.Stat(f.path); err != nil {
-			say("%s: %w: give the path of a PEM file that this user can read", f.env, err)
+	errs = c.checkTLS()
+	if c.PlansFile != "" {
+		if _, err := os.Stat(c.PlansFile); err != nil {
+			say("CHATMED_PLANS_FILE: %w: give the path of a YAML file that this user can read", err)
 		}
 	}
 	if c.SecretPrevious != "" && c.Secret == "" {

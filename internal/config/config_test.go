@@ -41,8 +41,8 @@ func TestDefaults(t *testing.T) {
 		Addr: ":8080", AdminAddr: "127.0.0.1:9090", PublicURL: "http://localhost:8080", RoomURL: "http://localhost:8080",
 		Secret: strong, DataDir: "./data", UDPPort: 7882,
 		WaitingGrace: 3 * time.Minute, EmptyGrace: 2 * time.Minute, ResumeGrace: time.Minute,
-		MaxParticipants: 16,
-		LogLevel:        slog.LevelInfo, LogFormat: "text", publicDefault: true, roomDefault: true,
+		MaxParticipants: 16, ACMEDirectory: LetsEncrypt,
+		LogLevel: slog.LevelInfo, LogFormat: "text", publicDefault: true, roomDefault: true,
 	}
 	if fmt.Sprintf("%#v", *c) != fmt.Sprintf("%#v", want) || c.Secret != want.Secret {
 		t.Errorf("got  %#v\nwant %#v", *c, want)
@@ -56,7 +56,8 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		"secret": strong + "1", "secret_previous": strong + "2", "data_dir": "/d",
 		"database_url": "postgres://u:p@db/chatmed", "redis_url": "rediss://r:6380/1", "udp_port": "443",
 		"node_ip": "::ffff:192.0.2.1", "storage_url": "s3://bucket/prefix?region=x", "admin_addr": "[::1]:2",
-		"tls_cert": pem, "tls_key": pem, "trusted_proxies": "10.1.2.3/8, 2001:db8::1",
+		"tls_cert": pem, "tls_key": pem, "http_redirect_addr": "127.0.0.1:3", "plans_file": pem,
+		"acme_directory": "https://ca.example/dir", "trusted_proxies": "10.1.2.3/8, 2001:db8::1",
 		"interactions_url": "https://cds.example/x", "waiting_grace": "1m", "empty_grace": "2s", "resume_grace": "3ms", "max_participants": "40",
 		"log_level": "debug", "log_format": "json",
 		"chat_url": "http://c:1/v1", "chat_key": "kc", "chat_model": "mc",
@@ -68,6 +69,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		Secret: strong + "1", SecretPrevious: strong + "2", DataDir: "/d",
 		DatabaseURL: values["database_url"], RedisURL: values["redis_url"], StorageURL: values["storage_url"],
 		UDPPort: 443, NodeIP: netip.MustParseAddr("192.0.2.1"), TLSCert: pem, TLSKey: pem,
+		HTTPRedirectAddr: "127.0.0.1:3", redirect: "127.0.0.1:3", PlansFile: pem, ACMEDirectory: "https://ca.example/dir",
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::1/128")},
 		Chat:           Provider{"http://c:1/v1", "kc", "mc"}, Vision: Provider{"http://v", "kv", "mv"},
 		Speech: Provider{"http://s", "ks", "ms"}, InteractionsURL: "https://cds.example/x",
@@ -78,7 +80,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 	for _, s := range settings() {
 		v, ok := values[s.name]
 		if !ok {
-			if s.name != "tls_domain" {
+			if !slices.Contains([]string{"tls_domain", "acme_email", "acme_roots"}, s.name) { // see TestACME
 				t.Errorf("%s is missing in this test", s.name)
 			}
 			continue
@@ -105,6 +107,45 @@ func TestEverySettingFromEverySource(t *testing.T) {
 				t.Errorf("got  %#v\nwant %#v", *c, want)
 			}
 		})
+	}
+}
+
+func TestACME(t *testing.T) {
+	pem := write(t, "x.pem", "")
+	c, err := Parse(nil, env("CHATMED_TLS_DOMAIN=API.Example.org", "CHATMED_ACME_EMAIL=a@b.example", "CHATMED_ACME_ROOTS="+pem,
+		"CHATMED_ROOM_URL=https://meet.example.org"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.TLSDomain != "api.example.org" || c.ACMEEmail != "a@b.example" || c.ACMERoots != pem || c.ACMEDirectory != LetsEncrypt {
+		t.Errorf("%#v", c)
+	}
+	if got := c.Hosts(); !slices.Equal(got, []string{"api.example.org", "meet.example.org"}) {
+		t.Errorf("hosts: %v", got)
+	}
+}
+
+func TestRedirectAddress(t *testing.T) {
+	pem := write(t, "x.pem", "")
+	files := []string{"CHATMED_TLS_CERT=" + pem, "CHATMED_TLS_KEY=" + pem}
+	for name, tt := range map[string]struct {
+		environ []string
+		want    string
+	}{
+		"no HTTPS":       {nil, ""},
+		"files":          {files, ""},
+		"files, given":   {append(files, "CHATMED_HTTP_REDIRECT_ADDR=:8081"), ":8081"},
+		"domain":         {[]string{"CHATMED_TLS_DOMAIN=a.example"}, ":80"},
+		"domain, off":    {[]string{"CHATMED_TLS_DOMAIN=a.example", "CHATMED_HTTP_REDIRECT_ADDR=off"}, ""},
+		"no HTTPS, off":  {[]string{"CHATMED_HTTP_REDIRECT_ADDR=off"}, ""},
+		"domain, chosen": {[]string{"CHATMED_TLS_DOMAIN=a.example", "CHATMED_HTTP_REDIRECT_ADDR=127.0.0.1:0"}, "127.0.0.1:0"},
+	} {
+		c, err := Parse(nil, env(tt.environ...))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if c.HTTPRedirectAddr != tt.want {
+			t.Errorf("%s: %q, want %q", name, c.HTTPRedirectAddr, tt.want)
+		}
 	}
 }
 
@@ -172,6 +213,14 @@ func TestRefusals(t *testing.T) {
 		"TLS key alone":           {environ: env("CHATMED_TLS_KEY=" + pem), want: []string{"CHATMED_TLS_CERT"}},
 		"TLS files missing":       {environ: env("CHATMED_TLS_CERT=/no/c", "CHATMED_TLS_KEY=/no/k"), want: []string{"/no/c", "/no/k", "PEM"}},
 		"TLS both ways":           {environ: env("CHATMED_TLS_DOMAIN=a.example", "CHATMED_TLS_CERT="+pem, "CHATMED_TLS_KEY="+pem), want: []string{"exclude"}},
+		"email alone":             {environ: env("CHATMED_ACME_EMAIL=a@b.example"), want: []string{"CHATMED_TLS_DOMAIN"}},
+		"email":                   {environ: env("CHATMED_ACME_EMAIL=Admin <a@b.example>"), want: []string{"CHATMED_ACME_EMAIL", "e-mail"}},
+		"ACME roots missing":      {environ: env("CHATMED_TLS_DOMAIN=a.example", "CHATMED_ACME_ROOTS=/no/r"), want: []string{"CHATMED_ACME_ROOTS", "/no/r"}},
+		"ACME over plain HTTP":    {environ: env("CHATMED_ACME_DIRECTORY=http://ca.example/dir"), want: []string{"CHATMED_ACME_DIRECTORY", "https://"}},
+		"redirect without TLS":    {environ: env("CHATMED_HTTP_REDIRECT_ADDR=:80"), want: []string{"CHATMED_HTTP_REDIRECT_ADDR", "no HTTPS"}},
+		"redirect address":        {environ: env("CHATMED_HTTP_REDIRECT_ADDR=on"), want: []string{"CHATMED_HTTP_REDIRECT_ADDR", "host:port", "or off"}},
+		"redirect to itself":      {environ: env("CHATMED_TLS_DOMAIN=a.example", "CHATMED_ADDR=:80", "CHATMED_HTTP_REDIRECT_ADDR=:80"), want: []string{"of its own"}},
+		"plans file missing":      {environ: env("CHATMED_PLANS_FILE=/no/p"), want: []string{"CHATMED_PLANS_FILE", "/no/p"}},
 		"TLS domain":              {environ: env("CHATMED_TLS_DOMAIN=https://a.example"), want: []string{"CHATMED_TLS_DOMAIN", "host name"}},
 		"TLS domain is an IP":     {environ: env("CHATMED_TLS_DOMAIN=192.0.2.1"), want: []string{"host name"}},
 		"proxies":                 {environ: env("CHATMED_TRUSTED_PROXIES=10.0.0.0/8,nginx"), want: []string{"CHATMED_TRUSTED_PROXIES", "list of addresses"}},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -38,6 +39,34 @@ func hostPort(to *string, v string) error {
 	}
 	if host != "" && !validHost(host) {
 		return errors.New("has a bad host; give an IP address, a host name, or nothing before the colon")
+	}
+	*to = v
+	return nil
+}
+
+// off is the word for a listener that is not wanted.
+const off = "off"
+
+// optionalHostPort is host:port, off, or nothing for the default.
+func optionalHostPort(to *string, v string) error {
+	if v == "" || v == off {
+		*to = v
+		return nil
+	}
+	if err := hostPort(to, v); err != nil {
+		return fmt.Errorf("%w, or %s", err, off)
+	}
+	return nil
+}
+
+// email is one bare address (RFC 5321), or nothing.
+func email(to *string, v string) error {
+	if v == "" {
+		return nil
+	}
+	a, err := mail.ParseAddress(v)
+	if err != nil || a.Address != v {
+		return errors.New("is not an e-mail address; give for instance admin@example.org")
 	}
 	*to = v
 	return nil
