@@ -15,10 +15,22 @@ type change func(t *consult.Ticket, c *consult.Consultation, now time.Time) (boo
 // update lets the store decide a transition, then publishes what it stored.
 // free is since when an admitted patient could have been, zero when unknown.
 func (s *Service) update(ctx context.Context, sc consult.Scope, actor consult.Actor, id string, free time.Time, f change) (*consult.Ticket, error) {
+	return s.updateBy(ctx, actor, free, f, func(ctx context.Context, f stored) (*consult.Ticket, *consult.Consultation, error) {
+		return s.store.UpdateTicket(ctx, sc, id, f)
+	})
+}
+
+// stored is a change as the store runs it.
+type stored = func(*consult.Ticket, *consult.Consultation) ([]consult.Event, error)
+
+// updateBy is update through one of the store's methods.
+func (s *Service) updateBy(ctx context.Context, actor consult.Actor, free time.Time, f change,
+	through func(context.Context, stored) (*consult.Ticket, *consult.Consultation, error),
+) (*consult.Ticket, error) {
 	var events []consult.Event
 	c, cancel := context.WithTimeout(ctx, sqlTimeout)
 	defer cancel()
-	t, _, err := s.store.UpdateTicket(c, sc, id, func(t *consult.Ticket, c *consult.Consultation) ([]consult.Event, error) {
+	t, _, err := through(c, func(t *consult.Ticket, c *consult.Consultation) ([]consult.Event, error) {
 		now := s.clock()
 		events = nil
 		admitted, status := c.AdmittedAt, c.Status
@@ -142,16 +154,6 @@ func (s *Service) Admit(ctx context.Context, sc consult.Scope, actor consult.Act
 func (s *Service) Leave(ctx context.Context, sc consult.Scope, actor consult.Actor, ticketID string) (*consult.QueuePlace, error) {
 	t, err := s.update(ctx, sc, actor, ticketID, time.Time{},
 		func(t *consult.Ticket, _ *consult.Consultation, now time.Time) (bool, error) { return leave(t, now) })
-	if err != nil {
-		return nil, err
-	}
-	return s.placeOf(ctx, t)
-}
-
-// Decline is the doctor refusing the patient: the ticket is declined and its
-// consultation cancelled with the same reason.
-func (s *Service) Decline(ctx context.Context, sc consult.Scope, actor consult.Actor, ticketID string) (*consult.QueuePlace, error) {
-	t, err := s.update(ctx, sc, actor, ticketID, time.Time{}, decline)
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func queueOf(t *consult.Ticket) queue { return queue{t.Scope, t.DoctorID} }
 // keys shares one hash tag, so that a script's keys live on one cluster node.
 func (q queue) keys() []string {
 	base := "wr:{" + q.scope.AccountID + ":" + string(q.scope.Mode) + ":" + q.doctor + "}:"
-	return []string{base + "order", base + "tickets", base + "state", base + "loaded", base + "habit"}
+	return []string{base + "order", base + "tickets", base + "state", base + "loaded", base + "habit", base + "pages"}
 }
 
 func (q queue) topic() string { return consult.QueueTopic(q.scope, q.doctor) }
@@ -79,7 +79,7 @@ type live struct {
 func newLive(rdb redis.UniversalClient, recheck time.Duration) *live {
 	l := &live{rdb: rdb, recheck: recheck, scripts: make(map[string]*redis.Script)}
 	shared := script("queue")
-	for _, name := range []string{"enter", "apply", "begin", "load", "doubt", "list", "place", "told"} {
+	for _, name := range []string{"enter", "apply", "begin", "load", "doubt", "list", "place", "told", "shift", "pages"} {
 		l.scripts[name] = redis.NewScript(shared + script(name))
 	}
 	return l
@@ -244,6 +244,29 @@ func (l *live) told(ctx context.Context, q queue, id string) error {
 	return err
 }
 
+func (l *live) shift(ctx context.Context, q queue, id string) error {
+	_, err := l.run(ctx, "shift", q, id)
+	return err
+}
+
+// pages notes that these pages of the doctor are open until then, and returns
+// how many are, those of other nodes included.
+func (l *live) pages(ctx context.Context, q queue, now, until time.Time, ids ...string) (int, error) {
+	args := []any{now.UnixMilli(), until.UnixMilli()}
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	v, err := l.run(ctx, "pages", q, args...)
+	if err != nil {
+		return 0, err
+	}
+	n, ok := v.(int64)
+	if !ok {
+		return 0, fmt.Errorf("%w: unexpected reply", errDown)
+	}
+	return int(n), nil
+}
+
 // history is what Redis remembers of the doctor beside the queue.
 type history struct {
 	last    string          // session admitted last, "" when unknown
@@ -284,7 +307,8 @@ type spot struct {
 	position int   // from 1; 0 when not in the queue
 	version  int64 // 0 when unknown to Redis
 	told     bool
-	length   int // of the queue
+	length   int  // of the queue
+	shifted  bool // sent back, or come from another doctor
 }
 
 func (l *live) place(ctx context.Context, q queue, id string) (*spot, error) {
@@ -292,11 +316,11 @@ func (l *live) place(ctx context.Context, q queue, id string) (*spot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := strs(v, 6)
+	s, err := strs(v, 7)
 	if err != nil {
 		return nil, err
 	}
-	out := &spot{history: readHistory(s), told: s[4] == "1"}
+	out := &spot{history: readHistory(s), told: s[4] == "1", shifted: s[6] == "1"}
 	var e1, e2, e3 error
 	out.position, e1 = strconv.Atoi(s[2])
 	out.version, e2 = strconv.ParseInt(s[3], 10, 64)

@@ -15,6 +15,9 @@ import (
 // the bottleneck that keeps races from happening. It is as strict as SQL: each
 // call is one transaction, and rows are copied in and out.
 type memory struct {
+	DeskStore     // nil: not for these tests
+	PresenceStore // nil: not for these tests
+
 	mu            sync.Mutex
 	consultations map[string]consult.Consultation
 	tickets       map[string]consult.Ticket

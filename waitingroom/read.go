@@ -137,7 +137,7 @@ func (s *Service) estimates(ctx context.Context, q queue, h history, places int)
 		return make([]consult.Estimate, places)
 	}
 	in := outlook{lengths: lengths, pickups: h.pickups}
-	if a := s.activity(c, q.scope, h.last, now); a.busy {
+	if a := s.activity(c, q, h.last, now); a.busy {
 		in.busy, in.running = true, a.running
 	}
 	seed := fnv.New64a()
@@ -159,13 +159,14 @@ type activity struct {
 // startWithin is how long an admitted patient is expected to take to connect.
 const startWithin = 5 * time.Minute
 
-// activity looks at the session the doctor admitted last.
-func (s *Service) activity(ctx context.Context, sc consult.Scope, last string, now time.Time) activity {
+// activity looks at the session the doctor admitted last. One that was sent back
+// and went on to another doctor says nothing of this one.
+func (s *Service) activity(ctx context.Context, q queue, last string, now time.Time) activity {
 	if last == "" {
 		return activity{}
 	}
-	c, err := s.consultations.Get(ctx, sc, last)
-	if err != nil {
+	c, err := s.consultations.Get(ctx, q.scope, last)
+	if err != nil || c.DoctorID != q.doctor {
 		return activity{}
 	}
 	switch {
@@ -186,12 +187,12 @@ func (s *Service) freeSince(ctx context.Context, t *consult.Ticket) time.Time {
 		return time.Time{}
 	}
 	at, err := s.place(ctx, t)
-	if err != nil {
+	if err != nil || at.shifted {
 		return time.Time{}
 	}
 	c, cancel := context.WithTimeout(ctx, sqlTimeout)
 	defer cancel()
-	a := s.activity(c, t.Scope, at.last, s.now())
+	a := s.activity(c, queueOf(t), at.last, s.now())
 	if a.freeSince.IsZero() {
 		return time.Time{}
 	}

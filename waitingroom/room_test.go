@@ -179,7 +179,7 @@ func TestGrace(t *testing.T) {
 func TestDeclineCancelsTheConsultation(t *testing.T) {
 	onBoth(t, func(t *testing.T, n *node) {
 		p := n.patient("a")
-		got, err := n.Decline(n.ctx, scope, doctor, p.Ticket.ID)
+		got, err := n.Decline(n.ctx, scope, doctor, p.Ticket.ID, "")
 		if err != nil || got.Ticket.Status != consult.TicketDeclined || got.Position != 0 {
 			t.Fatalf("%+v, %v", got, err)
 		}

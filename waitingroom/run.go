@@ -34,6 +34,7 @@ func (s *Service) Run(ctx context.Context) {
 // Sweep is one round of Run.
 func (s *Service) Sweep(ctx context.Context) error {
 	s.settleDoubts(ctx)
+	s.attend(ctx)
 	scopes, ok := s.store.(ScopeLister)
 	if !ok {
 		return nil

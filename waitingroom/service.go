@@ -44,6 +44,9 @@ type Store interface {
 	// ConsultationLengths is how long the doctor's ended consultations took,
 	// from start to end, newest first.
 	ConsultationLengths(ctx context.Context, sc consult.Scope, doctorID string, limit int) ([]time.Duration, error)
+
+	DeskStore
+	PresenceStore
 }
 
 // ScopeLister names every account and mode; Run sweeps them. A Store that does
@@ -93,6 +96,7 @@ type Service struct {
 	rebuilds      rebuilds
 	ranks         ranks
 	joins         turns
+	attendance    attendance
 
 	mu sync.Mutex
 	// doubted queues may differ between Redis and SQL, because a ticket could
@@ -140,7 +144,6 @@ type JoinRequest struct {
 func (r *JoinRequest) validate() error {
 	e := &consult.Error{Code: consult.ValidationError, Message: "Request body failed schema validation."}
 	add := func(field, msg string) { e.Fields = append(e.Fields, consult.FieldError{Field: field, Message: msg}) }
-	const idRule = "must be 1 to 128 letters, digits or _-.:@+=~"
 	if !consult.ValidExternalID(r.DoctorID) && (r.DoctorID != "" || r.SessionID == "") {
 		add("doctor_id", idRule)
 	}

@@ -9,7 +9,8 @@ import (
 // The transitions of a ticket, as functions of values. Each reports whether
 // anything changed; an illegal one is a Conflict and changes nothing.
 //
-//	queued → ready ⇄ away → admitted; any open one → left, declined, expired
+//	queued → ready ⇄ away → admitted; any open one → left, declined, transferred,
+//	expired; admitted → ready or queued, while the call has not begun
 
 // present is the patient's page opening.
 func present(t *consult.Ticket, now time.Time) (bool, error) {
@@ -82,6 +83,47 @@ func decline(t *consult.Ticket, c *consult.Consultation, now time.Time) (bool, e
 		c.TokenEpoch++ // revokes every room token issued before
 	}
 	return shut(t, consult.TicketDeclined, now)
+}
+
+// sendBack reopens an admitted ticket, as the first in its queue, while the call
+// has not begun. Whether the patient's page is open is found out again.
+func sendBack(t *consult.Ticket, c *consult.Consultation, others []consult.Ticket) (bool, error) {
+	switch {
+	case t.Status.Open():
+		return false, nil
+	case t.Status != consult.TicketAdmitted:
+		return false, closedError(t.Status)
+	}
+	if err := c.SendBack(); err != nil {
+		return false, err
+	}
+	t.Status, t.AdmittedAt, t.ClosedAt = consult.TicketReady, nil, nil
+	if t.ReadyAt == nil {
+		t.Status = consult.TicketQueued
+	}
+	putAt(t, others, 1)
+	return true, nil
+}
+
+// transfer closes an open ticket, moves its consultation to another doctor, and
+// returns the ticket that waits there.
+func transfer(t *consult.Ticket, c *consult.Consultation, doctorID, doctorName string, now time.Time) (*consult.Ticket, error) {
+	if !t.Status.Open() {
+		return nil, closedError(t.Status)
+	}
+	if doctorID == t.DoctorID {
+		return nil, invalidField("doctor_id", "is the doctor the patient waits for")
+	}
+	if err := joinable(c, now); err != nil {
+		return nil, err
+	}
+	next := successor(t, t.SessionID, now)
+	next.DoctorID, next.Rank = doctorID, t.JoinedAt.UnixMicro()
+	if _, err := shut(t, consult.TicketTransferred, now); err != nil {
+		return nil, err
+	}
+	c.DoctorID, c.DoctorName = doctorID, doctorName
+	return &next, nil
 }
 
 // expire ends a place whose grace is over: away since before or longer. A

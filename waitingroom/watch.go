@@ -101,10 +101,11 @@ func (w *watches) remove(q queue, cur *watched, l *listener) {
 // pump subscribes for one queue and hands its changes on until nobody watches.
 func (w *watches) pump(q queue, cur *watched) {
 	defer w.wg.Done()
-	// Our own messages carry a ticket's id. Any other tells of a consultation
+	// Our own messages carry a ticket's id, or tell of the doctor. Any other tells of a consultation
 	// that closed its tickets in SQL alone, so the live queue must be compared.
 	unsub := w.bus.Subscribe(q.topic(), func(payload []byte) {
-		cur.mark(!strings.HasPrefix(string(payload), consult.PrefixTicket+"_"))
+		p := string(payload)
+		cur.mark(p != presenceChanged && !strings.HasPrefix(p, consult.PrefixTicket+"_"))
 	})
 	defer unsub()
 	// What changed between the watch and the subscription is told now.
@@ -181,6 +182,17 @@ func (w *watches) signal(q queue, doubted bool) {
 	if ok {
 		cur.mark(doubted)
 	}
+}
+
+// watched are the queues somebody watches on this node.
+func (w *watches) watched() []queue {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := make([]queue, 0, len(w.queues))
+	for q := range w.queues {
+		all = append(all, q)
+	}
+	return all
 }
 
 // reconnected doubts every watched queue: changes may have gone unheard.

@@ -16,6 +16,7 @@ if not old and open == '1' and ARGV[1] ~= now then
 end
 put(id, version, ARGV[4], open, old and old.told or '0', ARGV[6])
 count()
+if open == '0' then redis.call('HDEL', state, 'shift:' .. id) end
 if ARGV[7] ~= '' then redis.call('HSET', state, 'last', ARGV[7]) end
 if ARGV[8] ~= '' then
   redis.call('LPUSH', habit, ARGV[8])

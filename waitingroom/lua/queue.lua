@@ -5,7 +5,8 @@
 --   tickets  hash: ticket id -> "version seq open told payload"; a ticket that
 --            has closed stays as a tombstone until the next load
 --   state    hash: epoch, seq, rank (highest given), open and entries (how many
---            members order and tickets should have), last (session admitted last)
+--            members order and tickets should have), last (session admitted last),
+--            shift:<id> (a ticket whose wait is no measure)
 --   loaded   marker: the queue was compared with the SQL store lately
 --   habit    list: how long the free doctor took to admit, milliseconds
 --
