@@ -87,7 +87,7 @@ func FuzzReceive(f *testing.F) {
 			switch kind {
 			case fuzzRTP:
 				if _, err := a.tr.media.header.Unmarshal(packet); err == nil {
-					a.tr.acceptLocked(packet, r.now, r.out)
+					a.tr.acceptLocked(a.tr.media.streams[a.tr.media.header.SSRC], packet, r.now, r.out)
 				}
 			case fuzzRTCP:
 				a.tr.reactLocked(packet, r.now, r.out.Batch)

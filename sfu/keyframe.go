@@ -11,8 +11,9 @@ import (
 
 const (
 	// keyFresh is how old a stored key frame may be to start a picture from it.
-	// Who is about to start is spared a request when there is one half as old.
-	keyFresh = time.Second
+	// Who is about to start is spared a request when there is one half as old,
+	// which the ring still has (minHistory).
+	keyFresh = 500 * time.Millisecond
 	// quietTries bounds the requests to a source that sends nothing: a shared
 	// screen on which nothing moves, or a camera that is gone.
 	quietTries = 6

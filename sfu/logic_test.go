@@ -7,6 +7,7 @@ import (
 	"github.com/pion/rtcp"
 
 	"github.com/chatmed/chatmed/internal/consult"
+	ownsrtp "github.com/chatmed/chatmed/sfu/srtp"
 )
 
 // want fails unless the video and audio that v got since the last call says so.
@@ -225,7 +226,7 @@ func TestUnknownStreamsAreBounded(t *testing.T) {
 		t.Errorf("%d streams", n)
 	}
 	a.p.room.mu.Lock()
-	a.tr.media.ssrcs = map[uint32]struct{}{}
+	a.tr.media.ssrcs = map[uint32]*ownsrtp.Incoming{}
 	a.p.room.mu.Unlock()
 	a.audio("sound")
 	b.want("others go on", "sound")

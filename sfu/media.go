@@ -5,10 +5,10 @@ import (
 
 	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/rtp"
-	"github.com/pion/srtp/v3"
 
 	"github.com/chatmed/chatmed/sfu/forward"
 	"github.com/chatmed/chatmed/sfu/negotiate"
+	"github.com/chatmed/chatmed/sfu/srtp"
 )
 
 const (
@@ -21,15 +21,17 @@ const (
 
 // mediaState is the media of one transport. Guarded by room.mu.
 type mediaState struct {
-	in, out *srtp.Context // nil until DTLS is done, and after the end
-	ended   bool          // run has returned
-	dst     netip.AddrPort
+	in    *inSRTP  // nil until DTLS is done, and after the end
+	out   *outSRTP // likewise
+	ended bool     // run has returned
+	dst   netip.AddrPort
 
-	lines     map[string]*inbound // own m-lines of the client, by mid
-	announced map[uint32]*inbound // SSRC → line, from the offer
-	repairs   map[uint32]uint32   // RTX SSRC → SSRC it repairs
-	streams   map[uint32]*stream  // by SSRC, as packets came
-	ssrcs     map[uint32]struct{} // that have SRTP state, at most maxSSRCs
+	lines     map[string]*inbound       // own m-lines of the client, by mid
+	announced map[uint32]*inbound       // SSRC → line, from the offer
+	repairs   map[uint32]uint32         // RTX SSRC → SSRC it repairs
+	streams   map[uint32]*stream        // by SSRC, as packets came
+	ssrcs     map[uint32]*srtp.Incoming // that have SRTP state, at most maxSSRCs
+	spare     *srtp.Incoming
 	codecs    [maxPayloadTypes]codecInfo
 	ext       extensionIDs
 
@@ -41,7 +43,7 @@ type mediaState struct {
 	rtt      rttEstimate
 
 	header  rtp.Header // scratch of receive
-	outHead rtp.Header // scratch of encryption
+	outHead rtp.Header // scratch of encryption by Pion
 	scratch []byte     // scratch of RTCP decryption
 }
 
@@ -50,7 +52,7 @@ func (m *mediaState) init() {
 	m.announced = map[uint32]*inbound{}
 	m.repairs = map[uint32]uint32{}
 	m.streams = map[uint32]*stream{}
-	m.ssrcs = map[uint32]struct{}{}
+	m.ssrcs = map[uint32]*srtp.Incoming{}
 	m.senders = map[uint32]*sender{}
 	m.rtcpSSRC = newSSRC()
 	m.twcc = twcc.NewRecorder(m.rtcpSSRC)
@@ -113,6 +115,7 @@ type stream struct {
 	ssrc   uint32
 	line   *inbound
 	layer  *layer
+	srtp   *srtp.Incoming
 	repair bool // RTX: restores packets of layer
 }
 

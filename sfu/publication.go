@@ -115,14 +115,41 @@ func (pub *publication) layerFor(ssrc uint32, index int) *layer {
 			}
 		}
 	}
-	cfg := buffer.Config{Packets: videoRingPackets}
+	cfg := buffer.Config{Packets: videoRingPackets, Window: pub.historyLocked()}
 	if pub.kind == "audio" {
-		cfg = buffer.Config{Packets: audioRingPackets, ClockRate: 48000}
+		cfg = buffer.Config{Packets: audioRingPackets, Window: minHistory, ClockRate: 48000}
 	}
 	l := &layer{pub: pub, index: index, ssrc: ssrc, ring: buffer.New(cfg)}
 	l.src.ID = pub.owner.sfu.nextSource()
 	pub.layers[index] = l
 	return l
+}
+
+// The history kept for repair: a receiver notices a loss within a frame or two,
+// its request takes half a round trip, and a repeat that is lost too takes one
+// more each. That lies between these bounds; beyond the upper one the picture
+// would have stood still for too long to be worth it.
+const (
+	minHistory = 300 * time.Millisecond
+	maxHistory = time.Second
+)
+
+// historyLocked is how much history the present subscribers may ask for.
+func (pub *publication) historyLocked() time.Duration {
+	var rtt time.Duration
+	for _, s := range pub.subs {
+		rtt = max(rtt, s.t.media.rtt.value())
+	}
+	return min(max(200*time.Millisecond+3*rtt, minHistory), maxHistory)
+}
+
+// keepHistoryLocked follows the subscribers' round trips.
+func (pub *publication) keepHistoryLocked() {
+	for _, l := range pub.layers {
+		if l != nil {
+			l.ring.SetWindow(pub.historyLocked())
+		}
+	}
 }
 
 // retire remembers an SSRC that was replaced, so that its stragglers do not

@@ -8,6 +8,7 @@ import (
 	"github.com/pion/rtcp"
 
 	"github.com/chatmed/chatmed/sfu/forward"
+	"github.com/chatmed/chatmed/sfu/srtp"
 	"github.com/chatmed/chatmed/sfu/udpmux"
 )
 
@@ -30,38 +31,46 @@ func (t *transport) receiveRTPLocked(p []byte, now time.Time, b *burst) {
 		return
 	}
 	ssrc := binary.BigEndian.Uint32(p[8:])
-	if m.streams[ssrc] == nil && !m.mayDecrypt(ssrc) {
+	s := m.streams[ssrc]
+	if s == nil && !m.mayDecrypt(ssrc) {
 		t.sfu.metrics.drop(dropUnknownStream)
 		return
 	}
-	plain, err := m.in.DecryptRTP(p[:0], p, &m.header)
+	var state *srtp.Incoming
+	if s != nil {
+		state = s.srtp
+	} else {
+		state = m.stateLocked(ssrc)
+	}
+	plain, err := m.in.openRTP(state, p, &m.header)
 	if err != nil {
 		t.sfu.metrics.drop(dropDecrypt)
 		return
+	}
+	if s == nil {
+		m.trustLocked(ssrc)
 	}
 	if !t.owner.currentLocked(t) {
 		t.sfu.metrics.drop(dropUnknownStream)
 		return
 	}
-	t.acceptLocked(plain, now, b)
+	t.acceptLocked(s, plain, now, b)
 }
 
-// acceptLocked takes a plain packet whose header is in t.media.header.
-func (t *transport) acceptLocked(plain []byte, now time.Time, b *burst) {
+// acceptLocked takes a plain packet, whose header is in t.media.header, of a
+// stream that is known already or nil.
+func (t *transport) acceptLocked(s *stream, plain []byte, now time.Time, b *burst) {
 	m := &t.media
-	ssrc := m.header.SSRC
 	if m.ext.twcc != 0 {
 		if x := extension(&m.header, m.ext.twcc); len(x) >= 2 {
 			m.twcc.Record(m.header.SSRC, binary.BigEndian.Uint16(x), now.UnixMicro())
 		}
 	}
-	s := m.streams[ssrc]
 	if s != nil && s.gone() {
-		delete(m.streams, ssrc)
+		delete(m.streams, m.header.SSRC)
 		s = nil
 	}
 	if s == nil {
-		m.ssrcs[ssrc] = struct{}{}
 		if s = t.newStreamLocked(); s == nil {
 			t.sfu.metrics.drop(dropUnknownStream)
 			return
@@ -216,6 +225,7 @@ func (m *mediaState) repairStream(ssrc uint32, line *inbound, rid string) *strea
 }
 
 func (m *mediaState) keep(s *stream) *stream {
+	s.srtp = m.ssrcs[s.ssrc]
 	m.streams[s.ssrc] = s
 	return s
 }
@@ -234,6 +244,26 @@ func (m *mediaState) forgetStreams() {
 func (m *mediaState) mayDecrypt(ssrc uint32) bool {
 	_, known := m.ssrcs[ssrc]
 	return known || len(m.ssrcs) < maxSSRCs
+}
+
+// stateLocked is the SRTP state of an SSRC, a spare one while none of its
+// packets has proven authentic.
+func (m *mediaState) stateLocked(ssrc uint32) *srtp.Incoming {
+	if state := m.ssrcs[ssrc]; state != nil {
+		return state
+	}
+	if m.spare == nil {
+		m.spare = &srtp.Incoming{}
+	}
+	return m.spare
+}
+
+// trustLocked keeps the state of an SSRC, a packet of which was authentic.
+func (m *mediaState) trustLocked(ssrc uint32) {
+	if m.ssrcs[ssrc] == nil {
+		m.ssrcs[ssrc] = m.stateLocked(ssrc)
+		m.spare = nil
+	}
 }
 
 // nackLocked asks the publisher for what is missing (RFC 4585 section 6.2.1).

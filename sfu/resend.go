@@ -71,11 +71,12 @@ func (s *sender) resendOneLocked(seq uint16, now time.Time, spacing time.Duratio
 	s.rtxSeq++
 	n := h.Put(buf, pt.rtx, s.rtxSSRC)
 	n += s.t.putExtensions(buf, n, &pkt)
+	header := n
 	binary.BigEndian.PutUint16(buf[n:], osn)
 	n += 2
 	m := copy(buf[n:], payload)
 	h.Patch.Apply(buf[n : n+m])
-	s.t.encryptLocked(buf, n+m, out)
+	s.t.sealLocked(&s.rtxSRTP, buf, header, n+m, out)
 	s.t.sfu.metrics.resent.Inc()
 }
 

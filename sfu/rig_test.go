@@ -164,7 +164,20 @@ func (v *peer) up() {
 		return c
 	}
 	v.out, v.in = context('c'), context('s')
-	v.r.room.transportUp(v.tr, context('c', srtp.SRTPReplayProtection(replayWindow), srtp.SRTCPReplayProtection(64)), context('s'))
+	key := func(b byte) ([]byte, []byte) {
+		return []byte(strings.Repeat(string(rune(b)), 16)), []byte("saltsaltsalt")
+	}
+	clientKey, salt := key('c')
+	in, err := newInSRTP(clientKey, salt, srtp.ProtectionProfileAeadAes128Gcm, v.r.sfu.ownSRTP)
+	if err != nil {
+		v.r.t.Fatal(err)
+	}
+	serverKey, salt := key('s')
+	out, err := newOutSRTP(serverKey, salt, srtp.ProtectionProfileAeadAes128Gcm, v.r.sfu.ownSRTP)
+	if err != nil {
+		v.r.t.Fatal(err)
+	}
+	v.r.room.transportUp(v.tr, in, out, 0)
 	v.r.room.remoteChanged(v.tr, v.sock.LocalAddr().(*net.UDPAddr).AddrPort())
 }
 

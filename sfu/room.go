@@ -5,8 +5,6 @@ import (
 	"sort"
 	"sync"
 	"time"
-
-	"github.com/pion/srtp/v3"
 )
 
 const (
@@ -199,9 +197,12 @@ func (r *Room) tell() {
 	}
 }
 
-// transportUp opens SRTP on t.
-func (r *Room) transportUp(t *transport, in, out *srtp.Context) {
+// transportUp opens SRTP on t; rtt is 0 while unknown.
+func (r *Room) transportUp(t *transport, in *inSRTP, out *outSRTP, rtt time.Duration) {
 	r.mu.Lock()
+	if rtt > 0 {
+		t.media.rtt.add(rtt)
+	}
 	t.media.in, t.media.out = in, out
 	if t == t.owner.transport {
 		t.owner.renewKeyFramesLocked()

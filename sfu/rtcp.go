@@ -20,15 +20,13 @@ func (t *transport) receiveRTCPLocked(p []byte, now time.Time, out *udpmux.Batch
 	if m.streams[ssrc] == nil && !m.mayDecrypt(ssrc) {
 		return
 	}
-	plain, err := m.in.DecryptRTCP(m.scratch[:0], p, nil)
+	plain, err := m.in.pion.DecryptRTCP(m.scratch[:0], p, nil)
 	if err != nil {
 		t.sfu.metrics.drop(dropDecrypt)
 		return
 	}
 	m.scratch = plain
-	if m.streams[ssrc] == nil {
-		m.ssrcs[ssrc] = struct{}{}
-	}
+	m.trustLocked(ssrc)
 	if !t.owner.currentLocked(t) {
 		return
 	}
@@ -130,6 +128,11 @@ func (t *transport) reportLocked(now time.Time, out *udpmux.Batch) {
 			blocks = append(blocks, rep)
 		}
 	}
+	for _, l := range m.lines {
+		if l.pub != nil && l.kind == "video" {
+			l.pub.keepHistoryLocked()
+		}
+	}
 	if len(blocks) > 0 {
 		t.writeRTCPLocked(out, &rtcp.ReceiverReport{SSRC: m.rtcpSSRC, Reports: blocks})
 	}
@@ -151,7 +154,7 @@ func (t *transport) writeRTCPLocked(out *udpmux.Batch, p rtcp.Packet) {
 		t.sfu.log.Error("rtcp marshal", "err", err)
 		return
 	}
-	enc, err := m.out.EncryptRTCP(nil, plain, nil)
+	enc, err := m.out.pion.EncryptRTCP(nil, plain, nil)
 	if err != nil {
 		t.sfu.metrics.drop(dropEncrypt)
 		return

@@ -6,6 +6,7 @@ import (
 
 	"github.com/chatmed/chatmed/sfu/forward"
 	"github.com/chatmed/chatmed/sfu/negotiate"
+	"github.com/chatmed/chatmed/sfu/srtp"
 	"github.com/chatmed/chatmed/sfu/udpmux"
 )
 
@@ -30,8 +31,10 @@ type sender struct {
 	ssrc    uint32
 	rtxSSRC uint32
 	rtxSeq  uint16
-	types   []payloadType
-	opusPT  uint8
+	// of the transport's one pair of keys
+	srtp, rtxSRTP srtp.Outgoing
+	types         []payloadType
+	opusPT        uint8
 
 	pub      *publication
 	selector forward.Selector
@@ -194,16 +197,17 @@ func (s *sender) sendLocked(h *forward.Header, pkt *packet, out *udpmux.Batch) {
 	n += s.t.putExtensions(buf, n, pkt)
 	m := copy(buf[n:], payload)
 	h.Patch.Apply(buf[n : n+m])
-	s.t.encryptLocked(buf, n+m, out)
+	s.t.sealLocked(&s.srtp, buf, n, n+m, out)
 }
 
-// encryptLocked seals buf[:n] in place and queues it.
-func (t *transport) encryptLocked(buf []byte, n int, out *udpmux.Batch) {
+// sealLocked seals the packet in buf[:n], whose header is buf[:header], in place
+// and queues it.
+func (t *transport) sealLocked(state *srtp.Outgoing, buf []byte, header, n int, out *udpmux.Batch) {
 	m := &t.media
 	if m.out == nil || !m.dst.IsValid() {
 		return
 	}
-	enc, err := m.out.EncryptRTP(buf[:0], buf[:n], &m.outHead)
+	enc, err := m.out.sealRTP(state, buf, header, n, &m.outHead)
 	if err != nil {
 		t.sfu.metrics.drop(dropEncrypt)
 		return

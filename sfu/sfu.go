@@ -58,6 +58,9 @@ type Config struct {
 	// disconnected, 5 s if zero; FailedAfter the further silence after which its
 	// transport ends, 25 s if zero.
 	DisconnectedAfter, FailedAfter time.Duration
+	// PionSRTP has Pion open and seal RTP, as it happens by itself when our own
+	// SRTP fails its check at start-up.
+	PionSRTP bool
 	// Now is the clock; nil is time.Now.
 	Now consult.Clock
 }
@@ -74,6 +77,7 @@ type SFU struct {
 	cert        tls.Certificate
 	fingerprint string
 	candidates  []netip.AddrPort
+	ownSRTP     bool
 	sources     atomic.Uint32
 	workers     sync.WaitGroup // of the rooms
 
@@ -104,6 +108,12 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*SFU, error) 
 		pionLog: pionLogger(log),
 	}
 	s.metrics = newMetrics(reg, s)
+	if s.ownSRTP = !cfg.PionSRTP; s.ownSRTP {
+		if err := checkSRTP(); err != nil {
+			s.ownSRTP = false
+			log.Error("own SRTP failed its check at start-up: Pion's is used, which costs more a packet", "err", err)
+		}
+	}
 	if s.candidates, err = advertised(cfg, raw.LocalAddr()); err != nil {
 		return nil, errors.Join(err, raw.Close())
 	}

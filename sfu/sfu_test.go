@@ -180,7 +180,16 @@ func TestBadOffers(t *testing.T) {
 
 // Clients choose the SRTP profile; all three work, also between each other.
 func TestSRTPProfiles(t *testing.T) {
-	s := newTestSFU(t)
+	for name, cfg := range map[string]Config{"own": {}, "Pion's": {PionSRTP: true}} {
+		t.Run(name, func(t *testing.T) { srtpProfilesMeet(t, cfg) })
+	}
+}
+
+func srtpProfilesMeet(t *testing.T, cfg Config) {
+	s, _ := newTestSFUWith(t, cfg)
+	if s.ownSRTP == cfg.PionSRTP {
+		t.Fatalf("own SRTP in use: %t", s.ownSRTP)
+	}
 	a := newClient(t, s, "anna", 2, withSRTP(dtls.SRTP_AES128_CM_HMAC_SHA1_80))
 	b := newClient(t, s, "bert", 2, withSRTP(dtls.SRTP_AEAD_AES_256_GCM))
 	c := newClient(t, s, "carl", 2, withSRTP(dtls.SRTP_AEAD_AES_128_GCM))

@@ -159,12 +159,16 @@ func (t *transport) connect(ctx context.Context) error {
 	if err := d.HandshakeContext(hsCtx); err != nil {
 		return fmt.Errorf("dtls handshake: %w", err)
 	}
-	in, out, profile, err := srtpContexts(d)
+	in, out, profile, err := t.sfu.openSRTP(d)
 	if err != nil {
 		return err
 	}
 	t.setState("connected")
-	t.room.transportUp(t, in, out)
+	var rtt time.Duration // of the connectivity checks, until a report tells
+	if s, ok := t.agent.GetSelectedCandidatePairStats(); ok {
+		rtt = time.Duration(s.CurrentRoundTripTime * float64(time.Second))
+	}
+	t.room.transportUp(t, in, out, rtt)
 	t.sfu.log.Debug("transport connected", "room", t.room.id, "participant", t.owner.id, "srtp", profile)
 	stop := context.AfterFunc(ctx, func() { _ = d.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()

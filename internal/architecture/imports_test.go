@@ -60,12 +60,13 @@ func rules() map[string]rule {
 		"waitingroom": {may: []string{consult}},
 		"recording":   {may: []string{consult, "sfu"}},
 
-		"sfu":            {may: []string{consult, "sfu/negotiate", "sfu/forward", "sfu/buffer", "sfu/udpmux", "sfu/congestion", "sfu/relay"}},
+		"sfu":            {may: []string{consult, "sfu/negotiate", "sfu/forward", "sfu/buffer", "sfu/udpmux", "sfu/srtp", "sfu/congestion", "sfu/relay"}},
 		"sfu/negotiate":  {},
 		"sfu/relay":      {},
 		"sfu/udpmux":     {},
 		"sfu/buffer":     {never: sockets},
 		"sfu/forward":    {never: sockets},
+		"sfu/srtp":       {never: sockets},
 		"sfu/congestion": {never: sockets},
 
 		consult:              {},

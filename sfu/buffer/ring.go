@@ -215,6 +215,9 @@ func (r *Ring) At(ext uint64) ([]byte, bool) {
 	return raw, raw != nil
 }
 
+// SetWindow changes the history worth growing for. Memory taken already stays.
+func (r *Ring) SetWindow(d time.Duration) { r.arena.window = d }
+
 // Highest returns the highest extended sequence number, 0 before the first packet.
 func (r *Ring) Highest() uint64 { return r.highest }
 
