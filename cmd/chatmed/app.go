@@ -78,6 +78,9 @@ func newApp(ctx context.Context, cfg *config.Config, now consult.Clock) (a *app,
 	if a.redis, err = cluster.Open(ctx, cfg.RedisURL, now, a.log); err != nil {
 		return a, err
 	}
+	if err = signAudit(ctx, cfg, a.store); err != nil {
+		return a, err
+	}
 	if err = a.openAuth(); err != nil {
 		return a, err
 	}
@@ -85,6 +88,11 @@ func newApp(ctx context.Context, cfg *config.Config, now consult.Clock) (a *app,
 	a.waitingRoom = waitingroom.New(a.store, a.redis.Client(), a.redis.Bus(), a.consultations, now,
 		waitingroom.Config{Grace: cfg.WaitingGrace}, a.log)
 	a.consultations.OnClosed(a.waitingRoom.SessionClosed)
+	a.keys.Announce(a.redis.Bus())
+	a.keys.OnEndCalls(func(ctx context.Context, key *consult.APIKey) error {
+		_, err := a.consultations.EndOfKey(ctx, key.Scope, key.ID, consult.System)
+		return err
+	})
 	if err = a.openMedia(); err != nil {
 		return a, err
 	}
@@ -160,7 +168,7 @@ func (a *app) openHTTP() (err error) {
 	a.handler, err = api.New(api.Deps{
 		Config:        api.Config{TrustedProxies: proxies, SealKeys: a.sealKeys},
 		Consultations: a.consultations, Sessions: a.consultations, WaitingRoom: a.waitingRoom,
-		Tickets: a.store, Participations: a.store, Idempotency: a.store,
+		Desk: a.waitingRoom, Presence: a.waitingRoom, Tickets: a.store, Participations: a.store, Idempotency: a.store,
 		Keys: a.keys, KeyAdmin: a.keys, Limits: a.limits, Tokens: a.tokens, Links: a.links, Monitor: a.monitor,
 		Signal: a.signal, Web: web.Handler(web.Config{FrameAncestors: a.frameAncestors}),
 		Now: a.now, Log: a.log, Registry: a.registry,

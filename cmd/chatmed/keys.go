@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -18,22 +17,40 @@ import (
 )
 
 // keyFlags are the flags of the keys commands beside the settings.
-type keyFlags struct{ name, account, email, plan, mode, origins string }
+type keyFlags struct {
+	name, account, email, plan, mode, origins, scopes, addresses string
 
-func (f *keyFlags) declare(fs *flag.FlagSet) {
+	overlap  time.Duration
+	endCalls bool
+}
+
+func (f *keyFlags) create(fs *flag.FlagSet) {
 	fs.StringVar(&f.name, "name", "", "what the key is for")
 	fs.StringVar(&f.account, "account", "", "organisation; default the name")
 	fs.StringVar(&f.email, "email", "", "address of the key's user")
 	fs.StringVar(&f.plan, "plan", consult.PlanStarter, "starter, professional or enterprise")
 	fs.StringVar(&f.mode, "mode", string(consult.Live), "live or test")
 	fs.StringVar(&f.origins, "origins", "", "origins that may embed the room, separated by commas")
+	fs.StringVar(&f.scopes, "scopes", "", "consultations, clinical, recordings, admin, separated by commas; default all but admin")
+	fs.StringVar(&f.addresses, "addresses", "", "addresses or networks that requests may come from, separated by commas; default any")
 }
 
-// keys creates, lists and revokes API keys in the database, also while the
-// server runs.
+func (f *keyFlags) rotate(fs *flag.FlagSet) {
+	fs.DurationVar(&f.overlap, "overlap", defaultOverlap, "how long the old key goes on, up to 168h; 0 ends it at once")
+}
+
+func (f *keyFlags) revoke(fs *flag.FlagSet) {
+	fs.BoolVar(&f.endCalls, "end-calls", false, "end the calls of its consultations too")
+}
+
+// defaultOverlap is time enough to put a new key into place.
+const defaultOverlap = 24 * time.Hour
+
+// keys creates, lists, revokes and rotates API keys in the database, also while
+// the server runs.
 func keys(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("keys needs a command: keys create --name N, keys list or keys revoke ID")
+		return errors.New("keys needs a command: keys rotate ID, keys create --name N, keys list or keys revoke ID")
 	}
 	var (
 		own keyFlags
@@ -45,29 +62,34 @@ func keys(ctx context.Context, args []string, out io.Writer) error {
 	rest := args[1:]
 	switch args[0] {
 	case "create":
-		own.declare(fs)
+		own.create(fs)
 		do = func(k *auth.Keys) error { return createKey(ctx, k, own, out) }
 	case "list":
 		do = func(k *auth.Keys) error { return listKeys(ctx, k, out) }
 	case "revoke":
+		own.revoke(fs)
 		id, rest = positional(rest)
-		do = func(k *auth.Keys) error { return revokeKey(ctx, k, id, out) }
+		do = func(k *auth.Keys) error { return revokeKey(ctx, k, id, own.endCalls, out) }
+	case "rotate":
+		own.rotate(fs)
+		id, rest = positional(rest)
+		do = func(k *auth.Keys) error { return rotateKey(ctx, k, id, own.overlap, out) }
 	case "help", "-h", "-help", "--help":
 		return flag.ErrHelp
 	default:
-		return fmt.Errorf("unknown command keys %s: create, list or revoke", args[0])
+		return fmt.Errorf("unknown command keys %s: create, list or revoke a key, or rotate it", args[0])
 	}
 	if err := config.ParseFlags(fs, rest); err != nil {
 		return err
 	}
-	if args[0] == "revoke" && id == "" {
-		return errors.New("keys revoke takes one key id, as keys list shows it")
+	if (args[0] == "revoke" || args[0] == "rotate") && id == "" {
+		return fmt.Errorf("keys %s takes one key id, as keys list shows it", args[0])
 	}
 	cfg, err := config.Load(fs, os.Environ())
 	if err != nil {
 		return err
 	}
-	return withKeys(ctx, cfg, do)
+	return withOperator(ctx, cfg, func(o *operator) error { return do(o.keys) })
 }
 
 // positional takes the one argument that is no flag out of args. It stands
@@ -84,9 +106,17 @@ func positional(args []string) (string, []string) {
 
 // createKey prints the key alone on the last line, for scripts.
 func createKey(ctx context.Context, k *auth.Keys, f keyFlags, out io.Writer) error {
+	addresses, err := auth.ParseAddresses(list(f.addresses))
+	if err != nil {
+		return plainError(err)
+	}
+	var scopes []consult.KeyScope
+	for _, s := range list(f.scopes) {
+		scopes = append(scopes, consult.KeyScope(s))
+	}
 	secret, key, err := k.Create(ctx, auth.CreateKeyRequest{
-		AccountName: f.account, Name: f.name, Email: f.email, Plan: f.plan,
-		Mode: consult.Mode(f.mode), AllowedOrigins: list(f.origins),
+		AccountName: f.account, Name: f.name, Email: f.email, Plan: f.plan, Mode: consult.Mode(f.mode),
+		AllowedOrigins: list(f.origins), Scopes: scopes, AllowedAddresses: addresses, Actor: auth.Operator,
 	})
 	if err != nil {
 		return plainError(err)
@@ -95,8 +125,11 @@ func createKey(ctx context.Context, k *auth.Keys, f keyFlags, out io.Writer) err
 	return err
 }
 
-func revokeKey(ctx context.Context, k *auth.Keys, id string, out io.Writer) error {
-	key, err := k.Revoke(ctx, id, consult.Actor{Kind: consult.ActorOperator, ID: "cli"})
+func revokeKey(ctx context.Context, k *auth.Keys, id string, endCalls bool, out io.Writer) error {
+	key, err := k.Find(ctx, id)
+	if err == nil {
+		key, err = k.RevokeIn(ctx, key.Scope.AccountID, id, auth.Operator, endCalls)
+	}
 	if err != nil {
 		return plainError(err)
 	}
@@ -104,17 +137,18 @@ func revokeKey(ctx context.Context, k *auth.Keys, id string, out io.Writer) erro
 	return err
 }
 
-// withKeys opens the database for one command.
-func withKeys(ctx context.Context, cfg *config.Config, do func(*auth.Keys) error) (err error) {
-	a := &app{cfg: cfg, now: time.Now, log: slog.New(slog.DiscardHandler)}
-	if err = a.openDatabase(ctx); err != nil {
-		return err
+// rotateKey prints the new key alone on the last line, as createKey does.
+func rotateKey(ctx context.Context, k *auth.Keys, id string, overlap time.Duration, out io.Writer) error {
+	old, err := k.Find(ctx, id)
+	if err != nil {
+		return plainError(err)
 	}
-	defer func() { err = errors.Join(err, a.closeStores()) }()
-	if err = a.openAuth(); err != nil {
-		return err
+	secret, key, err := k.Rotate(ctx, old.Scope.AccountID, id, overlap, auth.Operator)
+	if err != nil {
+		return plainError(err)
 	}
-	return do(a.keys)
+	_, err = fmt.Fprintf(out, "Key %s follows %s, which goes on for %v. It is shown this once:\n%s\n", key.ID, id, overlap, secret)
+	return err
 }
 
 func listKeys(ctx context.Context, k *auth.Keys, out io.Writer) error {
@@ -123,19 +157,35 @@ func listKeys(ctx context.Context, k *auth.Keys, out io.Writer) error {
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tPREFIX\tNAME\tPLAN\tMODE\tCREATED\tLAST USED\tSTATE")
+	fmt.Fprintln(w, "ID\tPREFIX\tNAME\tPLAN\tMODE\tSCOPES\tCREATED\tLAST USED\tSTATE")
 	for _, key := range all {
 		state, used := "active", "never"
-		if key.RevokedAt != nil {
+		switch now := time.Now(); {
+		case key.RevokedAt != nil:
 			state = "revoked " + key.RevokedAt.UTC().Format(time.RFC3339)
+		case key.Expired(now):
+			state = "expired " + key.ExpiresAt.UTC().Format(time.RFC3339)
+		case key.ExpiresAt != nil:
+			state = "until " + key.ExpiresAt.UTC().Format(time.RFC3339)
 		}
 		if key.LastUsedAt != nil {
 			used = key.LastUsedAt.UTC().Format(time.RFC3339)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", key.ID, key.Prefix, key.Name, key.Plan,
-			key.Scope.Mode, key.CreatedAt.UTC().Format(time.RFC3339), used, state)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", key.ID, key.Prefix, key.Name, key.Plan,
+			key.Scope.Mode, scopes(&key), key.CreatedAt.UTC().Format(time.RFC3339), used, state)
 	}
 	return w.Flush()
+}
+
+// scopes are the parts of the API that a key may use, separated by commas.
+func scopes(k *consult.APIKey) string {
+	var out []string
+	for _, s := range []consult.KeyScope{consult.ScopeConsultations, consult.ScopeClinical, consult.ScopeRecordings, consult.ScopeAdmin} {
+		if k.Has(s) {
+			out = append(out, string(s))
+		}
+	}
+	return strings.Join(out, ",")
 }
 
 func list(s string) []string {

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -119,9 +120,10 @@ func (k *Keys) Find(ctx context.Context, id string) (*consult.APIKey, error) {
 
 // RevokeIn ends an account's key and with it every token made through it; a key
 // of another account is NotFound. It acts on every node within half a second,
-// through the database. Calls under way go on unless endCalls is set: then each
-// node hears of it on consult.KeyTopic within a second. Revoking a revoked key
-// changes nothing, but may still end its calls.
+// through the database. Calls under way go on unless endCalls is set: then they
+// end within a second, and each node hears of it on consult.KeyTopic. Revoking a
+// revoked key changes nothing, but may still end its calls; the key then counts
+// as revoked at that time.
 func (k *Keys) RevokeIn(ctx context.Context, accountID, id string, actor consult.Actor, endCalls bool) (*consult.APIKey, error) {
 	key, err := k.change(ctx, accountID, id, func(key *consult.APIKey, now time.Time) (*consult.APIKey, []consult.Event, error) {
 		if key.RevokedAt != nil && (key.EndCalls || !endCalls) {
@@ -137,7 +139,7 @@ func (k *Keys) RevokeIn(ctx context.Context, accountID, id string, actor consult
 	if err != nil {
 		return nil, err
 	}
-	if err := k.announce(ctx, key); err != nil {
+	if err := k.tell(ctx, key); err != nil {
 		k.log.Warn("revocation not announced, looked for again", "key", key.ID, "err", err)
 	}
 	return key, nil
@@ -160,22 +162,26 @@ func (k *Keys) change(ctx context.Context, accountID, id string,
 	return key, nil
 }
 
-// announce publishes a revocation.
-func (k *Keys) announce(ctx context.Context, key *consult.APIKey) error {
-	if k.bus == nil {
-		return nil
+// tell publishes a revocation and ends the calls if it says so.
+func (k *Keys) tell(ctx context.Context, key *consult.APIKey) error {
+	var err error
+	if k.endCalls != nil && key.EndCalls {
+		err = k.endCalls(ctx, key)
 	}
-	b, err := json.Marshal(consult.KeyRevoked{KeyID: key.ID, Scope: key.Scope, EndCalls: key.EndCalls})
-	if err != nil {
+	if k.bus == nil {
 		return err
 	}
-	return k.bus.Publish(ctx, consult.KeyTopic(key.ID), b)
+	b, jsonErr := json.Marshal(consult.KeyRevoked{KeyID: key.ID, Scope: key.Scope, EndCalls: key.EndCalls})
+	if jsonErr != nil {
+		return errors.Join(err, jsonErr)
+	}
+	return errors.Join(err, k.bus.Publish(ctx, consult.KeyTopic(key.ID), b))
 }
 
-// look announces what was revoked elsewhere with its calls. It publishes each
-// key once; who hears of it twice has nothing left to end.
+// look tells of what was revoked elsewhere with its calls. It tells of each key
+// once; who hears of it twice has nothing left to end.
 func (k *Keys) look(ctx context.Context) {
-	if k.bus == nil {
+	if k.bus == nil && k.endCalls == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
@@ -191,7 +197,7 @@ func (k *Keys) look(ctx context.Context) {
 		if _, told := k.ended[key.ID]; told {
 			continue
 		}
-		if err := k.announce(ctx, key); err != nil {
+		if err := k.tell(ctx, key); err != nil {
 			k.log.Warn("revocation not announced, tried again soon", "key", key.ID, "err", err)
 			continue
 		}

@@ -190,6 +190,11 @@ func TestRevocationsAreAnnounced(t *testing.T) {
 	f, c := newStore(), newClock()
 	k, bus := newKeys(t, f, secrets(t, 1), c.now), &recordingBus{}
 	k.Announce(bus)
+	var ended []string
+	k.OnEndCalls(func(_ context.Context, key *consult.APIKey) error {
+		ended = append(ended, key.ID)
+		return nil
+	})
 	_, key := created(t, k, request(consult.Live))
 	acc := key.Scope.AccountID
 	_, err := k.RevokeIn(t.Context(), "acc_other", key.ID, Operator, true)
@@ -222,6 +227,9 @@ func TestRevocationsAreAnnounced(t *testing.T) {
 	k.look(t.Context())
 	if ids := len(bus.told); ids != 2 { // other, and key once more
 		t.Errorf("published %v", bus.told)
+	}
+	if !slices.Contains(ended, other.ID) || ended[0] != key.ID {
+		t.Errorf("ended the calls of %v", ended)
 	}
 	c.advance(2 * announceFor)
 	k.look(t.Context())

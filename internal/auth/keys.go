@@ -66,6 +66,8 @@ type Keys struct {
 	log   *slog.Logger
 	cache *keyCache
 	bus   Bus // nil where nobody listens, as on the command line
+	// endCalls ends the calls of a key; nil on the command line.
+	endCalls func(context.Context, *consult.APIKey) error
 
 	// Owned by Run: the keys whose end of calls it announced, by id, with the
 	// time of their revocation; older than announceFor they are forgotten.
@@ -88,6 +90,10 @@ func NewKeys(store KeyStore, secrets *Secrets, now consult.Clock, log *slog.Logg
 		used:  make(map[string]time.Time), ended: make(map[string]time.Time),
 	}, nil
 }
+
+// OnEndCalls has fn end the calls of each key that is revoked with them, on
+// every node, possibly more than once. Set before use.
+func (k *Keys) OnEndCalls(fn func(context.Context, *consult.APIKey) error) { k.endCalls = fn }
 
 // Announce has revocations published on bus (JSON consult.KeyRevoked on
 // consult.KeyTopic). Set before use.

@@ -20,6 +20,7 @@ const (
 	PurposeToken   = "chatmed room token v1"
 	PurposeKeyHash = "chatmed api key hash v1"
 	PurposeVault   = "chatmed recording vault v1"
+	PurposeAudit   = "chatmed audit head v1"
 )
 
 const keySize = sha256.Size

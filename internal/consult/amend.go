@@ -2,7 +2,6 @@ package consult
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -130,18 +129,4 @@ func (s *Service) EndOfKey(ctx context.Context, sc Scope, keyID string, actor Ac
 			return n, nil
 		}
 	}
-}
-
-// KeyRevoked is EndOfKey for a message of KeyTopic. A message without end_calls
-// asks for nothing.
-func (s *Service) KeyRevoked(ctx context.Context, payload []byte) error {
-	var m KeyRevoked
-	if err := json.Unmarshal(payload, &m); err != nil {
-		return fmt.Errorf("key revocation: %w", err)
-	}
-	if !m.EndCalls {
-		return nil
-	}
-	_, err := s.EndOfKey(ctx, m.Scope, m.KeyID, System)
-	return err
 }
