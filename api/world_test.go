@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -125,7 +126,7 @@ func newWorld(t *testing.T, adjust ...func(*Deps)) *world {
 	w.patients = &fakePatients{w.apiKey.Scope, map[string]bool{}}
 	d := Deps{
 		Consultations: w.consults, Sessions: w.consults, WaitingRoom: w.rooms, Tickets: w.store, Participations: w.store,
-		Room: &fakeRoom{}, Desk: fakeDesk{w.rooms}, Presence: fakePresence{}, Patients: w.patients,
+		Room: &fakeRoom{}, Desk: w.rooms, Presence: w.rooms, Patients: w.patients,
 		Idempotency: w.store, Keys: w.keys, KeyAdmin: w.keys, Tokens: w.tokens, Limits: w.limits,
 		Links:   auth.Links{RoomURL: "https://meet.example", PublicURL: "https://api.example"},
 		Monitor: NewMonitor([]Check{{"store", w.store.Ping}, {"redis", w.redis.Ping}}, w.clock.now, log),
@@ -152,6 +153,9 @@ func (w *world) makeKey(account string, mode consult.Mode, plan string) (string,
 }
 
 var allScopes = []consult.KeyScope{consult.ScopeConsultations, consult.ScopeClinical, consult.ScopeRecordings, consult.ScopeAdmin}
+
+// testAddr is a client.
+var testAddr = netip.MustParseAddr("203.0.113.9")
 
 func must(t testing.TB, err error) {
 	t.Helper()
