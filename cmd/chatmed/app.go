@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -124,13 +125,25 @@ func (a *app) openAuth() error {
 	if a.sealKeys, err = secrets.Derive(purposeSeal); err != nil {
 		return err
 	}
-	plans, err := limits.DefaultPlans()
+	plans, err := plansOf(a.cfg)
 	if err != nil {
 		return err
 	}
 	a.limits = limits.New(a.redis.Client(), plans, a.now, a.log)
 	a.links = auth.Links{RoomURL: a.cfg.RoomURL, PublicURL: a.cfg.PublicURL}
 	return nil
+}
+
+// plansOf are the documented plans, or those of the operator's file.
+func plansOf(cfg *config.Config) (limits.Plans, error) {
+	if cfg.PlansFile == "" {
+		return limits.DefaultPlans()
+	}
+	raw, err := os.ReadFile(cfg.PlansFile)
+	if err != nil {
+		return nil, fmt.Errorf("plans: %w", err)
+	}
+	return limits.LoadPlans(raw)
 }
 
 func (a *app) openMedia() (err error) {
@@ -187,6 +200,10 @@ func (a *app) start(l listeners) {
 	a.background.Go(func() { a.waitingRoom.Run(ctx) })
 	a.background.Go(func() { a.signal.Run(ctx) })
 	a.web = a.answer(l)
+	debug.FreeOSMemory()
+	if err := dropStartupPages(); err != nil {
+		a.log.Debug("start-up pages kept", "err", err)
+	}
 }
 
 // sweepEvery is how late an expiry may be noticed when nobody asks.
