@@ -8,7 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/chatmed/chatmed/internal/config"
@@ -28,9 +31,6 @@ const (
 
 // serve builds the server, answers until ctx ends, and stops it in order.
 func serve(ctx context.Context, cfg *config.Config, demo bool, out io.Writer) error {
-	if cfg.TLSDomain != "" {
-		return errors.New("certificates by ACME are not built in yet: give CHATMED_TLS_CERT and CHATMED_TLS_KEY, or put a proxy that ends TLS in front")
-	}
 	l, err := listen(ctx, cfg)
 	if err != nil {
 		return err
@@ -61,66 +61,135 @@ func serve(ctx context.Context, cfg *config.Config, demo bool, out io.Writer) er
 	return err
 }
 
-// listeners are the bound addresses of the public and the admin pages.
-type listeners struct{ public, admin net.Listener }
+// listeners are the bound addresses of the public and the admin pages, and what
+// HTTPS needs.
+type listeners struct {
+	public, admin net.Listener
+	plain         net.Listener // plain HTTP that is sent to HTTPS; nil without
+	certs         certificates // nil: this server does not end TLS
+}
 
-// listen binds both addresses, so that a taken one is noticed before anything
-// has started, and tells cfg which port it got.
+// listen reads the certificate and binds the addresses, so that a bad or taken
+// one is noticed before anything has started, and tells cfg which port it got.
 func listen(ctx context.Context, cfg *config.Config) (l listeners, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.close())
+		}
+	}()
 	var lc net.ListenConfig
-	if l.public, err = lc.Listen(ctx, "tcp", cfg.Addr); err != nil {
-		return l, fmt.Errorf("%w: is another server running? choose another address with --addr", err)
+	bind := func(addr, flag string) (net.Listener, error) {
+		b, err := lc.Listen(ctx, "tcp", addr)
+		if err != nil {
+			return nil, fmt.Errorf("%w: is another server running, or is the port below 1024 not allowed? choose another address with --%s", err, flag)
+		}
+		return b, nil
 	}
-	if l.admin, err = lc.Listen(ctx, "tcp", cfg.AdminAddr); err != nil {
-		return l, errors.Join(fmt.Errorf("%w: is another server running? choose another address with --admin-addr", err), l.public.Close())
+	if l.public, err = bind(cfg.Addr, "addr"); err != nil {
+		return l, err
+	}
+	if l.admin, err = bind(cfg.AdminAddr, "admin-addr"); err != nil {
+		return l, err
+	}
+	if cfg.HTTPRedirectAddr != "" {
+		if l.plain, err = bind(cfg.HTTPRedirectAddr, "http-redirect-addr"); err != nil {
+			return l, err
+		}
 	}
 	if tcp, ok := l.public.Addr().(*net.TCPAddr); ok {
 		cfg.Bound(tcp.Port)
 	}
-	return l, nil
+	l.certs, err = newCertificates(cfg)
+	return l, err
 }
 
-func (l listeners) close() error { return errors.Join(l.public.Close(), l.admin.Close()) }
+func (l listeners) close() (err error) {
+	for _, b := range []net.Listener{l.public, l.admin, l.plain} {
+		if b != nil {
+			err = errors.Join(err, b.Close())
+		}
+	}
+	return err
+}
 
-// webServers are the HTTP servers of the public and the admin address.
+// webServers are the HTTP servers of the public and the admin address, and the
+// one that sends plain HTTP to HTTPS.
 type webServers struct {
 	public, admin *http.Server
+	plain         *http.Server // nil without
 	// failed gets the error of a server that ended by itself.
 	failed chan error
 	unused unusedConns
 	done   sync.WaitGroup
+	cancel context.CancelFunc // of what keeps the certificate fresh
 }
 
 // answer serves on l until shutdown.
 func (a *app) answer(l listeners) *webServers {
 	errorLog := slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)
+	ctx, cancel := context.WithCancel(context.Background())
 	w := &webServers{
 		public: &http.Server{
-			Handler: a.handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
+			Handler: secured(a.cfg, a.handler), ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
 			MaxHeaderBytes: maxHeaderBytes, ErrorLog: errorLog,
 		},
 		admin: &http.Server{
 			Handler:           telemetry.Admin(a.registry, a.ready, a.log),
 			ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, ErrorLog: errorLog,
 		},
-		failed: make(chan error, 2),
+		failed: make(chan error, 3),
+		cancel: cancel,
 	}
 	w.public.ConnState = w.unused.note
 	run := func(serve func() error) {
-		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
-			w.failed <- err
+		w.done.Go(func() {
+			if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+				w.failed <- err
+			}
+		})
+	}
+	run(func() error { return w.admin.Serve(l.admin) })
+	if l.certs == nil {
+		run(func() error { return w.public.Serve(l.public) })
+		return w
+	}
+	w.public.TLSConfig = l.certs.tls()
+	run(func() error { return w.public.ServeTLS(l.public, "", "") })
+	if l.plain != nil {
+		w.plain = &http.Server{
+			Handler: l.certs.challenges(redirect(a.cfg)), ReadHeaderTimeout: readHeaderTimeout,
+			ReadTimeout: readHeaderTimeout, WriteTimeout: readHeaderTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: errorLog,
 		}
+		w.plain.ConnState = w.unused.note
+		run(func() error { return w.plain.Serve(l.plain) })
 	}
 	w.done.Go(func() {
-		run(func() error {
-			if a.cfg.TLS() {
-				return w.public.ServeTLS(l.public, a.cfg.TLSCert, a.cfg.TLSKey)
-			}
-			return w.public.Serve(l.public)
-		})
+		reload, stop := hangups()
+		defer stop()
+		l.certs.run(ctx, reload, a.log)
 	})
-	w.done.Go(func() { run(func() error { return w.admin.Serve(l.admin) }) })
 	return w
+}
+
+// hangups turns SIGHUP into requests to read the certificate again. stop gives
+// the signal its usual meaning back.
+func hangups() (reload <-chan struct{}, stop func()) {
+	signals, out := make(chan os.Signal, 1), make(chan struct{}, 1)
+	signal.Notify(signals, syscall.SIGHUP)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range signals {
+			select {
+			case out <- struct{}{}:
+			default: // one is asked for already
+			}
+		}
+	})
+	return out, func() {
+		signal.Stop(signals)
+		close(signals)
+		wg.Wait()
+	}
 }
 
 // shutdown returns once nothing new is accepted, and sends when the requests
@@ -135,9 +204,19 @@ func (w *webServers) shutdown(ctx context.Context) <-chan error {
 	})
 	go func() {
 		defer cancel()
-		err := errors.Join(w.public.Shutdown(ctx), w.admin.Shutdown(ctx))
+		w.cancel()
+		servers := []*http.Server{w.public, w.admin}
+		if w.plain != nil {
+			servers = append(servers, w.plain)
+		}
+		var err error
+		for _, s := range servers {
+			err = errors.Join(err, s.Shutdown(ctx))
+		}
 		if err != nil { // requests that do not end are cut
-			err = errors.Join(err, w.public.Close(), w.admin.Close())
+			for _, s := range servers {
+				err = errors.Join(err, s.Close())
+			}
 		}
 		w.done.Wait()
 		out <- err
