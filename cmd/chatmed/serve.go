@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -80,8 +81,11 @@ func listen(ctx context.Context, cfg *config.Config) (l listeners, err error) {
 	var lc net.ListenConfig
 	bind := func(addr, flag string) (net.Listener, error) {
 		b, err := lc.Listen(ctx, "tcp", addr)
-		if err != nil {
-			return nil, fmt.Errorf("%w: is another server running, or is the port below 1024 not allowed? choose another address with --%s", err, flag)
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			return nil, fmt.Errorf("%w: this user may not use the port: give the program CAP_NET_BIND_SERVICE, or choose another address with --%s", err, flag)
+		case err != nil:
+			return nil, fmt.Errorf("%w: is another server running? choose another address with --%s", err, flag)
 		}
 		return b, nil
 	}
