@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"io"
@@ -18,6 +19,10 @@ type dialect struct {
 	goose goose.Dialect
 	// lockRow ends a SELECT that locks its rows until the transaction ends.
 	lockRow string
+	// snapshot begins a transaction whose reads all see one state.
+	snapshot *sql.TxOptions
+	// compact are statements that make the files forget removed rows.
+	compact []string
 	// classify says what kind of failure a driver's error is.
 	classify func(error) failure
 }

@@ -28,7 +28,12 @@ func postgresDialect() *dialect {
 	return &dialect{
 		name: "postgres", goose: goose.DialectPostgres, classify: classifyPostgres,
 		// NO KEY: inserting a row that references a locked one need not wait.
-		lockRow: ` FOR NO KEY UPDATE`,
+		lockRow:  ` FOR NO KEY UPDATE`,
+		snapshot: postgresSnapshot,
+		compact: []string{
+			`VACUUM people`, `VACUUM consultations`, `VACUUM tickets`, `VACUUM participations`, `VACUUM chat_messages`,
+			`VACUUM waiting_messages`, `VACUUM revoked_people`, `VACUUM idempotency`, `VACUUM outbox`,
+		},
 	}
 }
 

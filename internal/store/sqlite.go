@@ -21,7 +21,11 @@ const (
 )
 
 func sqliteDialect() *dialect {
-	return &dialect{name: "sqlite", goose: goose.DialectSQLite3, classify: classifySQLite}
+	return &dialect{
+		name: "sqlite", goose: goose.DialectSQLite3, classify: classifySQLite,
+		snapshot: &sql.TxOptions{ReadOnly: true},
+		compact:  []string{`PRAGMA wal_checkpoint(TRUNCATE)`},
+	}
 }
 
 func openSQLite(ctx context.Context, dataDir string, log *slog.Logger) (*Store, error) {
@@ -71,6 +75,7 @@ func sqliteDSN(path string, readOnly bool) string {
 		"_pragma": {
 			"busy_timeout(4000)", "journal_mode(WAL)", "synchronous(FULL)",
 			"foreign_keys(1)", "recursive_triggers(1)", "trusted_schema(0)",
+			"secure_delete(1)", // what is removed is overwritten
 		},
 		"_txlock": {"immediate"},
 	}

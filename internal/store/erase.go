@@ -1,0 +1,211 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/chatmed/chatmed/internal/consult"
+)
+
+const (
+	// eraseTimeout bounds an erasure whose context has no deadline.
+	eraseTimeout   = 30 * time.Second
+	compactTimeout = 30 * time.Second
+	// anyLanguage is BCP 47 for a language that is not known.
+	anyLanguage = "und"
+)
+
+// ErasureProof is what an erasure did. It is all that still links the patient's
+// id to the pseudonym, and is stored nowhere.
+type ErasureProof struct {
+	AccountID string       `json:"account_id"`
+	Mode      consult.Mode `json:"mode"`
+	PatientID string       `json:"patient_id"`
+	// Pseudonym stands in place of the patient's id from now on.
+	Pseudonym string    `json:"pseudonym"`
+	ErasedAt  time.Time `json:"erased_at"`
+	// Tables counts the rows that were removed or made anonymous.
+	Tables map[string]int64 `json:"tables"`
+	// AuditSeq and AuditHash are the entry of the audit log that says so.
+	AuditSeq  int64  `json:"audit_seq"`
+	AuditHash string `json:"audit_hash"`
+}
+
+// ErasePatient takes the patient out of every table, in one transaction. The
+// person, what was written in chat and waiting room, and events that were
+// delivered are removed. Consultations, tickets and participations stay without
+// names, complaints and metadata, under a random pseudonym, so that the doctor's
+// and the account's history keeps its shape. The audit log, which has only ever
+// known the pseudonym, stays as it is, and nothing is left that says whose
+// pseudonym it was.
+//
+// A patient with a consultation that is not over is a Conflict
+// (open_consultation): end or cancel it first. One of whom nothing is stored is
+// NotFound. Backups and the database's own log files keep what they have.
+func (s *Store) ErasePatient(ctx context.Context, sc consult.Scope, patientID string, actor consult.Actor) (*ErasureProof, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, eraseTimeout)
+		defer cancel()
+	}
+	var proof *ErasureProof
+	err := s.write(ctx, func(ctx context.Context, q *querier) error {
+		e := erasure{q: q, sc: sc, patient: patientID, args: []any{sc.AccountID, sc.Mode, patientID}, counts: make(map[string]int64)}
+		at := truncated(time.Now())
+		if err := e.run(ctx); err != nil {
+			return err
+		}
+		data, err := json.Marshal(map[string]any{"pseudonym": e.pseudonym, "tables": e.counts})
+		if err != nil {
+			return err
+		}
+		head, err := q.note(ctx, sc, consult.Event{
+			ID: consult.NewID(consult.PrefixEvent), Type: consult.EventPatientErased, Scope: sc, Actor: actor, At: at, Data: data,
+		})
+		proof = &ErasureProof{
+			AccountID: sc.AccountID, Mode: sc.Mode, PatientID: patientID, Pseudonym: e.pseudonym, ErasedAt: at, Tables: e.counts,
+			AuditSeq: head.seq, AuditHash: head.hash,
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.compact(context.WithoutCancel(ctx))
+	return proof, nil
+}
+
+// erasure is one run of ErasePatient inside its transaction.
+type erasure struct {
+	q         *querier
+	sc        consult.Scope
+	patient   string
+	pseudonym string
+	args      []any // account, mode, patient
+	counts    map[string]int64
+}
+
+func (e *erasure) run(ctx context.Context) error {
+	// Whoever creates a consultation for the patient waits for this row, and
+	// then makes a new patient.
+	err := scanOne(e.q.row(ctx, `SELECT pseudonym FROM people WHERE account_id = $1 AND mode = $2 AND role = 'patient' AND id = $3`+
+		e.q.dialect.lockRow, e.args...), "patient", &e.pseudonym)
+	if err != nil {
+		return err
+	}
+	if e.pseudonym == "" {
+		e.pseudonym = newPseudonym()
+	}
+	var open bool
+	err = e.q.row(ctx, `SELECT EXISTS (SELECT 1 FROM consultations
+		WHERE account_id = $1 AND mode = $2 AND patient_id = $3 AND status IN ('waiting', 'active'))`, e.args...).Scan(&open)
+	if err != nil {
+		return err
+	}
+	if open {
+		return consult.Errorf(consult.Conflict, consult.ReasonOpenConsultation,
+			"The patient has a consultation that is not over; end or cancel it first.")
+	}
+	if err := e.events(ctx); err != nil {
+		return err
+	}
+	for _, step := range e.steps() {
+		args := e.args
+		if step.renames {
+			args = append(args[:len(args):len(args)], e.pseudonym)
+		}
+		n, err := e.q.exec(ctx, step.statement, args...)
+		if err != nil {
+			return fmt.Errorf("erase %s: %w", step.table, err)
+		}
+		e.counts[step.table] += n
+	}
+	return nil
+}
+
+type eraseStep struct {
+	table     string
+	renames   bool // $4 is the pseudonym
+	statement string
+}
+
+// steps are in an order that finds the patient's sessions to the last:
+// consultations lose the patient's id at the end.
+func (e *erasure) steps() []eraseStep {
+	const scope = ` WHERE account_id = $1 AND mode = $2 AND `
+	return []eraseStep{
+		{"chat_messages", false, `DELETE FROM chat_messages` + scope + inSessions},
+		{"waiting_messages", false, `DELETE FROM waiting_messages` + scope + inSessions},
+		{"revoked_people", false, `DELETE FROM revoked_people` + scope + inSessions},
+		// Families and interpreters are named in the patient's consultation too.
+		{"participations", true, `UPDATE participations SET name = '',
+			subject = CASE WHEN role = 'patient' OR subject = $3 THEN $4 ELSE subject END` + scope + `role <> 'doctor' AND ` + inSessions},
+		{"tickets", true, `UPDATE tickets SET patient_id = $4, patient_name = '', reason = '', language = '` + anyLanguage + `'` + scope +
+			`(patient_id = $3 OR ` + inSessions + `)`},
+		{"idempotency", false, `UPDATE idempotency SET body = '', subject = '', erased = done` + scope + `(subject = $3 OR subject = '' AND done)`},
+		{"consultations", true, `UPDATE consultations SET patient_id = $4, patient_name = '', language = '` + anyLanguage + `', metadata = '{}',
+			reason = CASE WHEN reason IN ('cancelled', 'expired', 'declined', 'doctor', 'api', 'nobody_present') THEN reason ELSE '' END` +
+			scope + `patient_id = $3`},
+		{"people", false, `DELETE FROM people` + scope + `role = 'patient' AND id = $3`},
+	}
+}
+
+// events removes delivered events of the patient's sessions, and puts the
+// pseudonym into those that are still to be delivered.
+func (e *erasure) events(ctx context.Context) error {
+	// Rows from before the outbox knew the session are told by their text.
+	const mine = ` FROM outbox WHERE account_id = $1 AND mode = $2 AND (` + inSessions + `
+		OR session_id = '' AND payload LIKE '%' || $3 || '%')`
+	type row struct {
+		id        int64
+		delivered bool
+		payload   string
+	}
+	rows, err := list(ctx, e.q, func(r scanner, v *row) error { return r.Scan(&v.id, &v.delivered, &v.payload) },
+		`SELECT id, delivered_at IS NOT NULL, payload`+mine+` ORDER BY id`, e.args...)
+	if err != nil {
+		return fmt.Errorf("erase outbox: %w", err)
+	}
+	for _, r := range rows {
+		e.counts["outbox"]++
+		if r.delivered {
+			if _, err := e.q.exec(ctx, `DELETE FROM outbox WHERE account_id = $1 AND mode = $2 AND id = $3`, e.sc.AccountID, e.sc.Mode, r.id); err != nil {
+				return fmt.Errorf("erase outbox: %w", err)
+			}
+			continue
+		}
+		var ev consult.Event
+		if err := json.Unmarshal([]byte(r.payload), &ev); err != nil {
+			return fmt.Errorf("erase outbox: %w", err)
+		}
+		masked, err := mask(ev, func(string) (string, error) { return e.pseudonym, nil })
+		if err != nil {
+			return fmt.Errorf("erase outbox: %w", err)
+		}
+		payload, err := json.Marshal(masked)
+		if err != nil {
+			return fmt.Errorf("erase outbox: %w", err)
+		}
+		if _, err := e.q.exec(ctx, `UPDATE outbox SET payload = $1 WHERE account_id = $2 AND mode = $3 AND id = $4`,
+			string(payload), e.sc.AccountID, e.sc.Mode, r.id); err != nil {
+			return fmt.Errorf("erase outbox: %w", err)
+		}
+	}
+	return nil
+}
+
+// compact has the database's files forget what rows had held. SQLite overwrites
+// it (secure_delete) once its log is copied into the file; PostgreSQL drops old
+// row versions. It is done as far as others' transactions allow: the database
+// does the rest by itself later.
+func (s *Store) compact(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, compactTimeout)
+	defer cancel()
+	for _, statement := range s.dialect.compact {
+		if _, err := s.writer.ExecContext(ctx, statement); err != nil {
+			s.log.Warn("old row versions not removed yet", "err", err)
+		}
+	}
+}
