@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"mime/multipart"
 	"net/http"
 	"time"
 
@@ -24,7 +23,7 @@ type request struct {
 	body json.RawMessage
 	// upload are the parts of a multipart body, still on their way; nil when
 	// the operation takes none.
-	upload *multipart.Reader
+	upload *upload
 	header http.Header
 }
 
