@@ -101,15 +101,14 @@ func contentType(name string) string {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	inert(w.Header()) // what follows may say more
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "Method not allowed.", http.StatusMethodNotAllowed)
 		return
 	}
 	if f, ok := h.assets[r.URL.Path]; ok {
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		// An SVG opened by itself is a document: it may do nothing.
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		// An SVG opened by itself is a document: it may do nothing, as said above.
 		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 		f.serve(w, r)
 		return
@@ -125,10 +124,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var ancestors []string
-	if name == roomPage && h.cfg.FrameAncestors != nil {
+	if pageAccess[name].framed && h.cfg.FrameAncestors != nil {
 		ancestors = h.cfg.FrameAncestors(r)
 	}
-	protect(w.Header(), r, ancestors)
+	w.Header().Del("X-Frame-Options")
+	protect(w.Header(), r, pageAccess[name], ancestors)
 	// Always asked for again, so that a new build is seen at once.
 	w.Header().Set("Cache-Control", "no-cache")
 	page.serve(w, r)
