@@ -27,5 +27,5 @@ func ParticipationQuery(sc consult.Scope, sessionID string, after *consult.Curso
 }
 
 func KeyQuery(accountID string, after *consult.Cursor) (string, []any) {
-	return keysetQuery(newFilter(`k.`, accountID), `SELECT `+keyColumns+keysAndUsers, `k.created_at`, `k.id`, descending, after, 20)
+	return keysetQuery(newFilter(`k.`, accountID), `SELECT `+keyColumns+keysInOrder, `k.created_at`, `k.id`, descending, after, 20)
 }

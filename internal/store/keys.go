@@ -20,7 +20,13 @@ const keyColumns = `k.id, k.account_id, k.mode, k.user_id, u.profile_id, u.name,
 
 // keysAndUsers binds a key to its user within their scope.
 const keysAndUsers = ` FROM api_keys k
-	JOIN users u ON u.account_id = k.account_id AND u.mode = k.mode AND u.id = k.user_id `
+	JOIN users u ON ` + userOfKey
+
+const userOfKey = `u.account_id = k.account_id AND u.mode = k.mode AND u.id = k.user_id `
+
+// keysInOrder is the same, and keeps the order of the keys' index: every key has
+// its user, but only an outer join cannot begin with the users.
+const keysInOrder = ` FROM api_keys k LEFT JOIN users u ON ` + userOfKey
 
 func scanKey(r scanner, k *consult.APIKey) error {
 	var hash, origins, scopes, addresses string
@@ -173,7 +179,7 @@ func (s *Store) Keys(ctx context.Context) ([]consult.APIKey, error) {
 // too, and the cursor of the next page.
 func (s *Store) KeysOf(ctx context.Context, accountID string, p consult.Page) (items []consult.APIKey, next string, err error) {
 	f := newFilter(`k.`, accountID)
-	return keyset(ctx, s, p, f, `SELECT `+keyColumns+keysAndUsers, `k.created_at`, `k.id`, descending, scanKey,
+	return keyset(ctx, s, p, f, `SELECT `+keyColumns+keysInOrder, `k.created_at`, `k.id`, descending, scanKey,
 		func(k *consult.APIKey) consult.Cursor { return consult.Cursor{At: k.CreatedAt, ID: k.ID} })
 }
 
