@@ -47,7 +47,7 @@ type operation struct {
 	scope consult.KeyScope
 	// planGroup is the group of operations that a plan may lack, x-plan-group.
 	planGroup string
-	// effects: a POST, which Idempotency-Key makes safe to repeat.
+	// effects: a POST, unless x-idempotent is false, which Idempotency-Key makes safe to repeat.
 	effects  bool
 	complain func(*jsonschema.ValidationError) string
 }
@@ -76,6 +76,7 @@ type operationDoc struct {
 	Scope       *string        `json:"x-scope"`
 	PlanGroup   string         `json:"x-plan-group"`
 	MaxBody     int64          `json:"x-max-body"`
+	Idempotent  *bool          `json:"x-idempotent"`
 	Parameters  []parameterDoc `json:"parameters"`
 	RequestBody *struct {
 		Required bool                       `json:"required"`
@@ -121,7 +122,7 @@ func loadContract(source []byte) (*contract, error) {
 				id: od.OperationID, method: method, path: path, complain: ct.complaint,
 				public: od.Security != nil && len(*od.Security) == 0, planGroup: od.PlanGroup,
 			}
-			op.effects = method == http.MethodPost && !op.public
+			op.effects = method == http.MethodPost && !op.public && (od.Idempotent == nil || *od.Idempotent)
 			at := "/paths/" + escapePointer(path)
 			err := errors.Join(
 				op.addRules(od),

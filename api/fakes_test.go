@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/chatmed/chatmed/internal/consult"
+	"github.com/chatmed/chatmed/internal/store"
 )
 
 // fakeRoom notes who was ejected.
@@ -14,19 +15,13 @@ func (f *fakeRoom) Eject(_ context.Context, _ consult.Scope, _, participantID st
 	return nil
 }
 
-// fakePatients knows the patients of one account and mode.
-type fakePatients struct {
-	scope consult.Scope
-	ids   map[string]bool
+// patients is the store with results that any service could give.
+type patients struct{ *store.Store }
+
+func (p patients) ExportPatient(ctx context.Context, sc consult.Scope, id string) (any, error) {
+	return p.Store.ExportPatient(ctx, sc, id)
 }
 
-func (f *fakePatients) ExportPatient(_ context.Context, sc consult.Scope, id string) (any, error) {
-	if sc != f.scope || !f.ids[id] {
-		return nil, consult.Errorf(consult.NotFound, "", "There is no such patient.")
-	}
-	return map[string]any{"patient_id": id, "tables": map[string]any{}}, nil
-}
-
-func (f *fakePatients) ErasePatient(ctx context.Context, sc consult.Scope, id string, _ consult.Actor) (any, error) {
-	return f.ExportPatient(ctx, sc, id)
+func (p patients) ErasePatient(ctx context.Context, sc consult.Scope, id string, actor consult.Actor) (any, error) {
+	return p.Store.ErasePatient(ctx, sc, id, actor)
 }

@@ -85,7 +85,7 @@ const nobody = "~"
 // subject is the patient the answer is about; "" when that is not known here.
 func (r *request) subject() (string, error) {
 	if r.op.scope == consult.ScopeAdmin {
-		return nobody, nil // keys, and proofs of erasure
+		return nobody, nil // keys
 	}
 	var b struct {
 		PatientID string `json:"patient_id"`

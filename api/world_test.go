@@ -37,7 +37,6 @@ type world struct {
 	keys     *auth.Keys
 	tokens   *auth.Tokens
 	limits   *limits.Limiter
-	patients *fakePatients
 	clock    *clock
 	log      *logBuffer
 	registry *prometheus.Registry
@@ -123,10 +122,9 @@ func newWorld(t *testing.T, adjust ...func(*Deps)) *world {
 	w.testKey, _ = w.makeKey("Clinique du Parc", consult.Test, consult.PlanEnterprise)
 	w.otherKey, _ = w.makeKey("Other Clinic", consult.Live, consult.PlanEnterprise)
 
-	w.patients = &fakePatients{w.apiKey.Scope, map[string]bool{}}
 	d := Deps{
 		Consultations: w.consults, Sessions: w.consults, WaitingRoom: w.rooms, Tickets: w.store, Participations: w.store,
-		Room: &fakeRoom{}, Desk: w.rooms, Presence: w.rooms, Patients: w.patients,
+		Room: &fakeRoom{}, Desk: w.rooms, Presence: w.rooms, Patients: patients{w.store},
 		Idempotency: w.store, Keys: w.keys, KeyAdmin: w.keys, Tokens: w.tokens, Limits: w.limits,
 		Links:   auth.Links{RoomURL: "https://meet.example", PublicURL: "https://api.example"},
 		Monitor: NewMonitor([]Check{{"store", w.store.Ping}, {"redis", w.redis.Ping}}, w.clock.now, log),

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -181,7 +180,8 @@ func (a *app) openHTTP() (err error) {
 	a.handler, err = api.New(api.Deps{
 		Config:        api.Config{TrustedProxies: proxies, SealKeys: a.sealKeys},
 		Consultations: a.consultations, Sessions: a.consultations, WaitingRoom: a.waitingRoom,
-		Desk: a.waitingRoom, Presence: a.waitingRoom, Tickets: a.store, Participations: a.store, Idempotency: a.store,
+		Desk: a.waitingRoom, Presence: a.waitingRoom, Tickets: a.store, Patients: patients{a.store},
+		Room: a.signal, Participations: a.store, Idempotency: a.store,
 		Keys: a.keys, KeyAdmin: a.keys, Limits: a.limits, Tokens: a.tokens, Links: a.links, Monitor: a.monitor,
 		Signal: a.signal, Web: web.Handler(web.Config{FrameAncestors: a.frameAncestors}),
 		Now: a.now, Log: a.log, Registry: a.registry,
@@ -200,10 +200,6 @@ func (a *app) start(l listeners) {
 	a.background.Go(func() { a.waitingRoom.Run(ctx) })
 	a.background.Go(func() { a.signal.Run(ctx) })
 	a.web = a.answer(l)
-	debug.FreeOSMemory()
-	if err := dropStartupPages(); err != nil {
-		a.log.Debug("start-up pages kept", "err", err)
-	}
 }
 
 // sweepEvery is how late an expiry may be noticed when nobody asks.

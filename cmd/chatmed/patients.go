@@ -1,0 +1,20 @@
+package main
+
+import (
+	"context"
+
+	"github.com/chatmed/chatmed/internal/consult"
+	"github.com/chatmed/chatmed/internal/store"
+)
+
+// patients gives the store's exports and proofs to the API, which writes them
+// as JSON and knows no more of them.
+type patients struct{ store *store.Store }
+
+func (p patients) ExportPatient(ctx context.Context, sc consult.Scope, patientID string) (any, error) {
+	return p.store.ExportPatient(ctx, sc, patientID)
+}
+
+func (p patients) ErasePatient(ctx context.Context, sc consult.Scope, patientID string, actor consult.Actor) (any, error) {
+	return p.store.ErasePatient(ctx, sc, patientID, actor)
+}
