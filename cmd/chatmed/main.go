@@ -25,9 +25,15 @@ Usage:
   chatmed serve [flags]          run the server
   chatmed demo [flags]           run it and print a sandbox key and demo links
   chatmed keys create --name N --plan starter|professional|enterprise [--mode live|test]
-                      [--account A] [--email E] [--origins O,...]
+                      [--account A] [--email E] [--origins O,...] [--scopes S,...] [--addresses N,...]
   chatmed keys list
-  chatmed keys revoke ID
+  chatmed keys rotate ID [--overlap 24h]
+  chatmed keys revoke ID [--end-calls]
+  chatmed audit verify [--known FILE]   walk every audit chain; its output is what --known takes later
+  chatmed audit sign                    sign chains that carry no signature yet
+  chatmed backup --out FILE             copy the SQLite database, also while the server runs
+  chatmed patient export --account A [--mode live|test] --patient ID --out FILE
+  chatmed patient erase --account A [--mode live|test] --patient ID --yes
   chatmed loadtest [flags]       load a server of this machine and measure it
   chatmed version
 
@@ -70,6 +76,12 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return serve(ctx, cfg, command == "demo", out)
 	case "keys":
 		return keys(ctx, args, out)
+	case "audit":
+		return audit(ctx, args, out)
+	case "backup":
+		return backup(ctx, args, out)
+	case "patient":
+		return patient(ctx, args, out)
 	case "loadtest":
 		return loadTest(ctx, args, out, os.Stderr)
 	case "version":
@@ -78,5 +90,5 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	case "help":
 		return flag.ErrHelp
 	}
-	return fmt.Errorf("unknown command %q: serve, demo, keys, loadtest, version or help", command)
+	return fmt.Errorf("unknown command %q: serve, demo, keys, audit, backup, patient, loadtest, version or help", command)
 }
