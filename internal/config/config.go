@@ -65,11 +65,21 @@ type Config struct {
 
 	MaxParticipants int // of one room
 
+	Retention Retention
+
 	LogLevel  slog.Level
 	LogFormat string // FormatText or FormatJSON
 
 	publicDefault, roomDefault bool // no URL was configured
 	redirect                   string
+}
+
+// Retention is how long what is over is kept; zero is forever.
+type Retention struct {
+	Consultations time.Duration // with everything that belongs to them
+	Chat          time.Duration // messages of calls and of the waiting room
+	Tickets       time.Duration // of the waiting room
+	Events        time.Duration // delivered ones
 }
 
 // The formats of the log.

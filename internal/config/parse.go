@@ -245,6 +245,40 @@ func duration(to *time.Duration, v string) error {
 	return nil
 }
 
+// forever is an age that is never reached.
+const forever = "forever"
+
+// maxAge is a century: beyond it somebody has miscounted.
+const maxAge = 100 * 366 * 24 * time.Hour
+
+// age is how long something is kept: days, a duration of at least an hour, or
+// forever (zero). Clinical records are not lost to a typing slip: less than an
+// hour is refused, and so is a bare number.
+func age(to *time.Duration, v string) error {
+	if v == forever {
+		*to = 0
+		return nil
+	}
+	bad := errors.New("is not an age; give days such as 3650d, a duration of at least 1h, or " + forever)
+	var d time.Duration
+	if days, ok := strings.CutSuffix(v, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err != nil {
+			return bad
+		}
+		d = time.Duration(n) * 24 * time.Hour
+	} else if parsed, err := time.ParseDuration(v); err == nil {
+		d = parsed
+	} else {
+		return bad
+	}
+	if d < time.Hour || d > maxAge {
+		return errors.New("is out of range; give at least 1h and at most 36600d, or " + forever)
+	}
+	*to = d
+	return nil
+}
+
 func level(to *slog.Level, v string) error {
 	if err := oneOf(new(string), strings.ToLower(v), "debug", "info", "warn", "error"); err != nil {
 		return err
