@@ -71,7 +71,7 @@ func TestEverySettingFromEverySource(t *testing.T) {
 		DatabaseURL: values["database_url"], RedisURL: values["redis_url"], StorageURL: values["storage_url"],
 		UDPPort: 443, NodeIP: netip.MustParseAddr("192.0.2.1"), TLSCert: pem, TLSKey: pem,
 		HTTPRedirectAddr: "127.0.0.1:3", redirect: "127.0.0.1:3", PlansFile: pem, ACMEDirectory: "https://ca.example/dir",
-		Retention: Retention{Consultations: 3650 * 24 * time.Hour, Chat: time.Hour, Tickets: 36600 * 24 * time.Hour},
+		Retention:      Retention{Consultations: 3650 * 24 * time.Hour, Chat: time.Hour, Tickets: 36600 * 24 * time.Hour},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::1/128")},
 		Chat:           Provider{"http://c:1/v1", "kc", "mc"}, Vision: Provider{"http://v", "kv", "mv"},
 		Speech: Provider{"http://s", "ks", "ms"}, InteractionsURL: "https://cds.example/x",
