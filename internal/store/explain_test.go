@@ -13,7 +13,7 @@ import (
 
 // manyRows fills the database with rows of one large account: doctors, patients
 // and states in the proportions of a clinic that has run for years.
-const manyRows = 40_000
+const manyRows = 20_000
 
 func fillMany(t *testing.T, db database, raw *sql.DB) {
 	t.Helper()
