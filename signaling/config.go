@@ -16,6 +16,8 @@ type Config struct {
 	// EmptyGrace is how long an active consultation lasts with neither doctor
 	// nor patient present.
 	EmptyGrace time.Duration
+	// PollEvery is how often a node looks for revocations that the bus lost.
+	PollEvery time.Duration
 	// MaxParticipants bounds a room. Doctor and patient always find a place.
 	MaxParticipants int
 	Limits          Limits
@@ -42,6 +44,7 @@ func DefaultConfig() Config {
 		ResumeGrace:     time.Minute,
 		WaitingGrace:    3 * time.Minute,
 		EmptyGrace:      3 * time.Minute,
+		PollEvery:       time.Second,
 		MaxParticipants: 16,
 		Limits: Limits{
 			MessageBytes:  256 << 10,

@@ -66,6 +66,21 @@ func kinds() map[string]func(object) request {
 		"leave":  func(object) request { return leaveRequest{} },
 		"ping":   func(object) request { return pingRequest{} },
 		"watch":  func(o object) request { return readWatch(o) },
+		"eject":  func(o object) request { return ejectRequest{participantID: o.str("participant_id")} },
+
+		"message": func(o object) request {
+			return messageRequest{ticketID: o.str("ticket_id"), text: o.str("text")}
+		},
+		"message_all": func(o object) request { return messageAllRequest{text: o.str("text")} },
+		"reorder": func(o object) request {
+			return reorderRequest{ticketID: o.str("ticket_id"), position: o.integer("position")}
+		},
+		"send_back": func(o object) request { return sendBackRequest{ticketID: o.str("ticket_id")} },
+		"transfer":  func(o object) request { return readTransfer(o) },
+		"decline": func(o object) request {
+			return declineRequest{ticketID: o.str("ticket_id"), reason: o.str("reason")}
+		},
+		"presence": func(o object) request { return presenceRequest{presence: consult.Presence(o.str("presence"))} },
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/chatmed/chatmed/internal/consult"
 	"github.com/chatmed/chatmed/sfu"
+	"github.com/chatmed/chatmed/waitingroom"
 )
 
 func testDecoder(t testing.TB) *decoder {
@@ -35,6 +36,15 @@ func TestDecode(t *testing.T) {
 		{`{"type":"chat","text":"a\u0000b"}`, chatRequest{text: "a\x00b"}},
 		{`{"type":"admit","ticket_id":"wt_1"}`, admitRequest{ticketID: "wt_1"}},
 		{`{"type":"media","source":"screen","muted":true}`, mediaRequest{source: "screen", muted: true}},
+		{`{"type":"message","ticket_id":"wt_1","text":"x"}`, messageRequest{ticketID: "wt_1", text: "x"}},
+		{`{"type":"message_all","text":"x"}`, messageAllRequest{text: "x"}},
+		{`{"type":"reorder","ticket_id":"wt_1","position":2}`, reorderRequest{ticketID: "wt_1", position: 2}},
+		{`{"type":"send_back","ticket_id":"wt_1"}`, sendBackRequest{ticketID: "wt_1"}},
+		{`{"type":"transfer","ticket_id":"wt_1","doctor_id":"d","doctor_name":"n"}`,
+			transferRequest{ticketID: "wt_1", doctorID: "d", doctorName: "n"}},
+		{`{"type":"decline","ticket_id":"wt_1","reason":"r"}`, declineRequest{ticketID: "wt_1", reason: "r"}},
+		{`{"type":"presence","presence":"away"}`, presenceRequest{presence: consult.Away}},
+		{`{"type":"eject","participant_id":"prt_1"}`, ejectRequest{participantID: "prt_1"}},
 		{`{"type":"watch","protocol":1,"token":"t"}`, watchRequest{protocol: 1, token: "t"}},
 		{`{"type":"resume","protocol":1.0,"participant_id":"p","secret":"s"}`, resumeRequest{protocol: 1, participantID: "p", secret: "s"}},
 		{`{"type":"join","protocol":1,"token":"t","session_id":"s","instance":"i","role":"doctor","take_over":true}`,
@@ -96,7 +106,7 @@ func TestSchemasAreComplete(t *testing.T) {
 	}
 	for _, m := range []message{
 		joinedMessage{}, waitingMessage{}, admittedMessage{}, resumedMessage{}, answerMessage{}, slotsMessage{},
-		participantsMessage{}, chatMessage{}, queueMessage{}, watchingMessage{}, sessionMessage{}, endedMessage{},
+		participantsMessage{}, chatMessage{}, queueMessage{}, watchingMessage{}, sessionMessage{}, endedMessage{}, presenceMessage{},
 		movedMessage{}, ackMessage{}, pongMessage{}, errorMessage{},
 	} {
 		want = append(want, "server."+m.kind()+".json")
@@ -122,6 +132,19 @@ func FuzzDecode(f *testing.F) {
 	for typ := range d.kinds {
 		f.Add([]byte(`{"type":"` + typ + `","id":"1"}`))
 	}
+	for _, m := range []string{
+		`{"type":"message","ticket_id":"wt_1","text":"a\u0000\ud800"}`,
+		`{"type":"message_all","text":"x"}`,
+		`{"type":"reorder","ticket_id":"wt_1","position":1e2}`,
+		`{"type":"reorder","ticket_id":"wt_1","position":-1}`,
+		`{"type":"send_back","ticket_id":"wt_1"}`,
+		`{"type":"transfer","ticket_id":"wt_1","doctor_id":"doc_2","doctor_name":"Dr. Bo"}`,
+		`{"type":"decline","ticket_id":"wt_1","reason":""}`,
+		`{"type":"presence","presence":"busy"}`,
+		`{"type":"eject","participant_id":"prt_1"}`,
+	} {
+		f.Add([]byte(m))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, typ, id, err := d.decode(data)
 		if err != nil {
@@ -137,6 +160,26 @@ func FuzzDecode(f *testing.F) {
 		case chatRequest:
 			if n := utf8.RuneCountInString(m.text); n < 1 || n > consult.MaxChatLength {
 				t.Fatalf("chat of %d characters", n)
+			}
+		case messageRequest:
+			if n := utf8.RuneCountInString(m.text); n < 1 || n > waitingroom.MaxMessage || m.ticketID == "" {
+				t.Fatalf("message of %d characters", n)
+			}
+		case declineRequest:
+			if n := utf8.RuneCountInString(m.reason); n > waitingroom.MaxDecline || m.ticketID == "" {
+				t.Fatalf("reason of %d characters", n)
+			}
+		case reorderRequest:
+			if m.position < 1 || m.ticketID == "" {
+				t.Fatalf("position %d", m.position)
+			}
+		case transferRequest:
+			if n := utf8.RuneCountInString(m.doctorName); n > consult.MaxNameLength || m.doctorID == "" || m.ticketID == "" {
+				t.Fatalf("transfer %+v", m)
+			}
+		case presenceRequest:
+			if !m.presence.Valid() {
+				t.Fatalf("presence %q", m.presence)
 			}
 		case joinRequest:
 			if m.instance == "" || m.sessionID == "" || utf8.RuneCountInString(m.displayName) > consult.MaxNameLength {

@@ -22,6 +22,8 @@ type Store interface {
 	AppendChat(ctx context.Context, m *consult.ChatMessage) error
 	// Chat returns the newest limit messages, oldest first.
 	Chat(ctx context.Context, sc consult.Scope, sessionID string, limit int) ([]consult.ChatMessage, error)
+
+	Access
 }
 
 // Consultations is the part of consult.Service that signalling drives.
@@ -29,6 +31,7 @@ type Consultations interface {
 	Get(ctx context.Context, sc consult.Scope, id string) (*consult.Consultation, error)
 	Activate(ctx context.Context, sc consult.Scope, id string, actor consult.Actor) (*consult.Consultation, error)
 	End(ctx context.Context, sc consult.Scope, id string, actor consult.Actor, reason string) (*consult.Consultation, error)
+	Cancel(ctx context.Context, sc consult.Scope, id string, actor consult.Actor, reason string) (*consult.Consultation, error)
 	EachUnfinished(ctx context.Context, fn func(*consult.Consultation) error) error
 }
 
@@ -49,6 +52,37 @@ type Queue interface {
 	NotifiedDoctor(ctx context.Context, sc consult.Scope, ticketID string) error
 	// Watch calls fn, which must not block, when the doctor's queue changed.
 	Watch(sc consult.Scope, doctorID string, fn func()) (unwatch func())
+	Get(ctx context.Context, sc consult.Scope, ticketID string) (*consult.QueuePlace, error)
+	// Admitted are the doctor's tickets whose call has not begun.
+	Admitted(ctx context.Context, sc consult.Scope, doctorID string) ([]consult.Ticket, error)
+
+	Desk
+	Notes
+	Presence
+}
+
+// Desk is what a doctor does with the queue.
+type Desk interface {
+	Message(ctx context.Context, sc consult.Scope, actor consult.Actor, ticketID, text string) (*consult.QueuePlace, error)
+	MessageAll(ctx context.Context, sc consult.Scope, actor consult.Actor, doctorID, text string) (int, error)
+	Move(ctx context.Context, sc consult.Scope, actor consult.Actor, ticketID string, position int) (*consult.QueuePlace, error)
+	SendBack(ctx context.Context, sc consult.Scope, actor consult.Actor, ticketID string) (*consult.QueuePlace, error)
+	Transfer(ctx context.Context, sc consult.Scope, actor consult.Actor, ticketID, doctorID, doctorName string) (*consult.QueuePlace, error)
+	Decline(ctx context.Context, sc consult.Scope, actor consult.Actor, ticketID, reason string) (*consult.QueuePlace, error)
+}
+
+// Notes are what the doctor wrote to a patient who waits.
+type Notes interface {
+	Messages(ctx context.Context, sc consult.Scope, sessionID string) ([]consult.ChatMessage, error)
+	DeclineReason(ctx context.Context, sc consult.Scope, sessionID string) (string, error)
+}
+
+// Presence is whether the doctor is there.
+type Presence interface {
+	Presence(ctx context.Context, sc consult.Scope, doctorID string) (consult.DoctorPresence, error)
+	SetPresence(ctx context.Context, sc consult.Scope, actor consult.Actor, doctorID string, p consult.Presence) (consult.DoctorPresence, error)
+	// Attend notes that a page of the doctor is open here until leave is called.
+	Attend(ctx context.Context, sc consult.Scope, doctorID string) (leave func())
 }
 
 // Tokens checks room and dashboard tokens, and issues the doctor's own when
@@ -66,8 +100,9 @@ type Links interface {
 	Join(sessionID string, role consult.Role, token string) string
 }
 
-// Bus is the part of consult.Bus that signalling listens to.
+// Bus is consult.Bus.
 type Bus interface {
+	Publish(ctx context.Context, topic string, payload []byte) error
 	Subscribe(topic string, fn func(payload []byte)) (unsubscribe func())
 	OnReconnect(fn func()) (cancel func())
 }

@@ -1,6 +1,8 @@
 package signaling
 
 import (
+	"errors"
+
 	"github.com/gorilla/websocket"
 
 	"github.com/chatmed/chatmed/internal/consult"
@@ -18,6 +20,8 @@ type errorMessage struct {
 	Message string       `json:"message"`
 	Code    int          `json:"code"`
 	Fatal   bool         `json:"fatal"`
+	// Note is what the doctor told the patient with a refusal.
+	Note string `json:"note,omitempty"`
 }
 
 func (errorMessage) kind() string { return "error" }
@@ -44,11 +48,25 @@ func (s *session) sendError(id string, err error, fatal bool) *consult.Error {
 		s.log.Error("request failed", "reason", e.Reason, "err", err)
 	}
 	s.srv.metrics.refusals.WithLabelValues(string(e.Code)).Inc()
-	s.send(errorMessage{
+	m := errorMessage{
 		Type: "error", ID: id, Error: e.Code, Reason: e.Reason, Message: e.Message, Code: e.Code.Status(), Fatal: fatal,
-	})
+	}
+	var noted *notedError
+	if errors.As(err, &noted) {
+		m.Note = noted.note
+	}
+	s.send(m)
 	return e
 }
+
+// notedError is a refusal with what the doctor told the patient: patient data,
+// so it is in no text of the error.
+type notedError struct {
+	error
+	note string
+}
+
+func (e *notedError) Unwrap() error { return e.error }
 
 func notJoined() *consult.Error {
 	return consult.Errorf(consult.Conflict, consult.ReasonNotJoined, "Join the consultation first.")

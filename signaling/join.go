@@ -92,7 +92,7 @@ type entry struct {
 	language string
 	instance string
 	grants   consult.Grants
-	epoch    int
+	cred     credential
 	takeOver bool
 	offer    *offered
 }
@@ -114,6 +114,14 @@ func (m joinRequest) handle(s *session, id string) {
 		return
 	}
 	e := newEntry(id, m, claims, c)
+	out, err := s.srv.barred(ctx, c, e.cred, e.role, e.subject)
+	if err == nil && out {
+		err = withdrawn()
+	}
+	if err != nil {
+		s.fatal(id, err)
+		return
+	}
 	if m.offer != nil {
 		if m.offer.intents, err = granted(m.offer.intents, e.grants); err != nil {
 			s.refuse(id, err)
@@ -170,7 +178,38 @@ func (s *Server) admissible(ctx context.Context, m joinRequest) (*auth.Claims, *
 	if err != nil {
 		return nil, nil, err
 	}
-	return claims, c, over(c)
+	role := claims.Role
+	if role == consult.Integrator {
+		role = m.role
+	}
+	return claims, c, s.closedTo(ctx, c, role)
+}
+
+// closedTo is the refusal of a consultation that is over; a patient whom the
+// doctor declined is told why.
+func (s *Server) closedTo(ctx context.Context, c *consult.Consultation, role consult.Role) error {
+	err := over(c)
+	if err == nil || role != consult.Patient {
+		return err
+	}
+	if note := s.declineNote(ctx, c); note != "" {
+		return &notedError{err, note}
+	}
+	return err
+}
+
+// declineNote is what the doctor gave as the reason for declining c, if so.
+func (s *Server) declineNote(ctx context.Context, c *consult.Consultation) string {
+	if c.Status != consult.Cancelled || c.Reason != consult.CancelledByDecline {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	note, err := s.deps.Queue.DeclineReason(ctx, c.Scope, c.ID)
+	if err != nil {
+		s.log.Error("reason of a refusal not read", "session_id", c.ID, "err", err)
+	}
+	return note
 }
 
 // whyRevoked finds a better reason for a token refused with err: the end of a
@@ -187,7 +226,7 @@ func (s *Server) whyRevoked(ctx context.Context, m joinRequest, err error) error
 	if e != nil || over(c) == nil {
 		return err
 	}
-	return over(c)
+	return s.closedTo(ctx, c, claims.Role)
 }
 
 func wrongRole(msg string) *consult.Error {
@@ -210,7 +249,7 @@ func over(c *consult.Consultation) error {
 // the one the person typed, else the token's, else the consultation's.
 func newEntry(id string, m joinRequest, claims *auth.Claims, c *consult.Consultation) entry {
 	e := entry{
-		id: id, role: claims.Role, subject: claims.Subject, grants: claims.Grants, epoch: claims.Epoch,
+		id: id, role: claims.Role, subject: claims.Subject, grants: claims.Grants, cred: credentialOf(claims),
 		language: m.language, instance: m.instance, takeOver: m.takeOver,
 	}
 	if claims.Role == consult.Integrator {
@@ -262,7 +301,8 @@ func (r *room) join(s *session, e entry) error {
 			"You are connected with another device or page.")
 	}
 	p.secret = newSecret() // whoever was this person before cannot resume
-	p.name, p.language, p.instance, p.grants, p.epoch = e.name, e.language, e.instance, e.grants, e.epoch
+	p.name, p.language, p.instance, p.grants, p.cred = e.name, e.language, e.instance, e.grants, e.cred
+	r.srv.holds(p.id, p.cred.tokenID)
 	p.held = e.offer
 	p.waited, p.replyTo, p.told = false, e.id, ""
 	r.attach(p, s)

@@ -215,7 +215,7 @@ func TestCycles(t *testing.T) {
 	})
 	w.clock.mu.Lock()
 	defer w.clock.mu.Unlock()
-	if n := len(w.clock.timers); n != 0 {
-		t.Fatalf("%d timers left", n)
+	if n := len(w.clock.timers); n != 1 { // the server's own, for its next look at the store
+		t.Fatalf("%d timers left", n-1)
 	}
 }

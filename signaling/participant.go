@@ -33,7 +33,7 @@ type participant struct {
 	language string
 	instance string // the page's
 	grants   consult.Grants
-	epoch    int // of the token
+	cred     credential
 
 	conn  *session // nil while away
 	grace *timer   // runs while away

@@ -28,6 +28,28 @@ type ticketView struct {
 type queueMessage struct {
 	Type    string       `json:"type"`
 	Tickets []ticketView `json:"tickets"`
+	// Admitted is for dashboards.
+	Admitted *[]admittedView `json:"admitted,omitempty"`
+}
+
+// admittedView is a patient who was admitted and whose call has not begun.
+type admittedView struct {
+	TicketID    string  `json:"ticket_id"`
+	SessionID   string  `json:"session_id"`
+	PatientName string  `json:"patient_name"`
+	AdmittedAt  instant `json:"admitted_at"`
+}
+
+func admittedViews(tickets []consult.Ticket) []admittedView {
+	out := []admittedView{}
+	for i := range tickets {
+		if t := &tickets[i]; len(out) < maxTickets {
+			out = append(out, admittedView{
+				TicketID: t.ID, SessionID: t.SessionID, PatientName: t.PatientName, AdmittedAt: maybeAt(t.AdmittedAt),
+			})
+		}
+	}
+	return out
 }
 
 func (queueMessage) kind() string { return "queue" }
@@ -92,8 +114,12 @@ func (r *room) refreshQueue() {
 		r.retry()
 		return
 	}
+	r.lookForDoctor()
 	for _, p := range r.everyone() {
 		if p.role == consult.Patient && p.stage == waits && p.ticketID != "" {
+			if q != nil && q.Ticket.Status.Open() {
+				p.ticketID = q.Ticket.ID // another one after a transfer
+			}
 			r.refreshPlace(p, q)
 		}
 	}

@@ -62,10 +62,37 @@ func (s *Server) register(participant string, r *room) {
 	s.people[participant] = r
 }
 
+// holds notes which token a participant came with.
+func (s *Server) holds(participant, tokenID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tokens[participant] = tokenID
+}
+
+// keyOf notes which API key made a room's consultation.
+func (s *Server) keyOf(r *room, keyID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.keyID = keyID
+}
+
+func (s *Server) addBoard(b *dashboard) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.boards[b] = struct{}{}
+}
+
+func (s *Server) removeBoard(b *dashboard) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.boards, b)
+}
+
 func (s *Server) unregister(participant string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.people, participant)
+	delete(s.tokens, participant)
 }
 
 func (s *Server) peek(id string) *room {

@@ -24,8 +24,10 @@ type room struct {
 	done  chan struct{} // closed when the loop has ended
 	jobs  sync.WaitGroup
 
-	// refs counts the sessions that hold the room. Guarded by srv.mu.
-	refs int
+	// refs counts the sessions that hold the room; keyID is the API key that made
+	// the consultation. Guarded by srv.mu.
+	refs  int
+	keyID string
 
 	// Notices that are in the mailbox already, so that they do not pile up.
 	refreshing, queueing atomic.Bool
@@ -49,6 +51,16 @@ type room struct {
 	retrying *timer
 	unlisten func()
 	unwatch  func()
+	// watching is the doctor whose queue is watched.
+	watching string
+	unkey    func()
+	// doctor and notes are what a waiting patient is shown of the doctor.
+	doctor *doctorView
+	notes  []noteView
+	// absent ends the attendance of the doctor named attended; nil while no
+	// doctor is connected.
+	absent   func()
+	attended string
 }
 
 // leaving is the end of a stay.
@@ -110,6 +122,7 @@ func (r *room) run() {
 		<-r.box.wake
 		for _, fn := range r.box.take() {
 			fn()
+			r.attend()
 		}
 		if r.stopping || (r.idle() && r.srv.retire(r)) {
 			break
@@ -131,6 +144,9 @@ func (r *room) finish() {
 	if r.unwatch != nil {
 		r.unwatch()
 	}
+	if r.unkey != nil {
+		r.unkey()
+	}
 	for _, t := range []*timer{r.empty, r.stalest, r.opening, r.retrying} {
 		t.stop()
 	}
@@ -140,6 +156,7 @@ func (r *room) finish() {
 		r.srv.unregister(p.id)
 	}
 	r.people = nil
+	r.attend()
 	r.jobs.Wait()
 	if r.stopping {
 		r.srv.retire(r)
@@ -183,14 +200,29 @@ func (r *room) refresh() {
 			p.push(sessionMessage{Type: "session", Session: newSessionView(c)})
 		}
 	}
+	r.expelBarred()
+	r.followKey()
+	r.followDoctor()
 	for _, p := range r.everyone() {
-		if p.epoch < c.TokenEpoch {
-			r.eject(p, consult.Errorf(consult.Unauthorized, consult.ReasonTokenRevoked, "Your access was withdrawn."))
-			continue
-		}
 		r.reconsider(p)
 	}
+	if r.readNotes() {
+		r.refreshQueue()
+	}
 	r.settle()
+}
+
+// followDoctor watches the queue the patient waits in: another one, once they
+// were handed on.
+func (r *room) followDoctor() {
+	if !r.opened || r.watching == r.c.DoctorID {
+		return
+	}
+	if r.unwatch != nil {
+		r.unwatch()
+	}
+	r.watching = r.c.DoctorID
+	r.unwatch = r.srv.deps.Queue.Watch(r.scope, r.watching, r.queueSoon)
 }
 
 // open is the first look at a consultation that is not over: who was here
@@ -220,15 +252,21 @@ func (r *room) open() {
 			r.settle()
 		})
 	}
-	r.unwatch = r.srv.deps.Queue.Watch(r.scope, r.c.DoctorID, r.queueSoon)
+	r.srv.keyOf(r, r.c.KeyID)
+	r.followDoctor()
 }
 
 // conclude tells everyone that the consultation is over and empties the room.
 // The store has closed participations and tickets in the same transaction.
 func (r *room) conclude() {
+	note := r.srv.declineNote(r.srv.ctx, r.c)
 	for _, p := range r.people {
 		if p.conn != nil {
-			p.conn.send(endedMessage{Type: "ended", Reason: r.c.Reason})
+			m := endedMessage{Type: "ended", Reason: r.c.Reason}
+			if p.role == consult.Patient {
+				m.Note = note
+			}
+			p.conn.send(m)
 			p.conn.close(websocket.CloseNormalClosure, "ended")
 		}
 		p.conn = nil

@@ -36,8 +36,10 @@ type Server struct {
 	// draining refuses new connections and rooms.
 	draining bool
 	sessions map[*session]struct{}
-	rooms    map[string]*room // by consultation
-	people   map[string]*room // by participant, for resume
+	rooms    map[string]*room  // by consultation
+	people   map[string]*room  // by participant, for resume
+	tokens   map[string]string // ids of their tokens, by participant
+	boards   map[*dashboard]struct{}
 }
 
 // New checks the configuration and returns a Server. Run and Shutdown belong to it.
@@ -61,6 +63,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	s := &Server{
 		cfg: cfg, deps: deps, log: deps.Log, metrics: m, decoder: dec, origins: origins,
 		sessions: map[*session]struct{}{}, rooms: map[string]*room{}, people: map[string]*room{},
+		tokens: map[string]string{}, boards: map[*dashboard]struct{}{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.upgrader = websocket.Upgrader{
@@ -163,7 +166,32 @@ func (s *Server) Run(ctx context.Context) {
 		}
 		t.Stop()
 	}
-	<-ctx.Done()
+	s.pollUntil(ctx)
+}
+
+// pollUntil looks for lost announcements until ctx ends.
+func (s *Server) pollUntil(ctx context.Context) {
+	every := s.cfg.PollEvery
+	if every <= 0 {
+		every = DefaultConfig().PollEvery
+	}
+	var w watchedAccess
+	tick := make(chan struct{}, 1)
+	for {
+		stop := s.deps.Clock.AfterFunc(every, func() {
+			select {
+			case tick <- struct{}{}:
+			default:
+			}
+		})
+		select {
+		case <-ctx.Done():
+			stop()
+			return
+		case <-tick:
+		}
+		s.poll(ctx, &w)
+	}
 }
 
 // pickUp gives each active consultation nobody has come back to yet its grace

@@ -64,6 +64,8 @@ func (sessionMessage) kind() string { return "session" }
 type endedMessage struct {
 	Type   string `json:"type"`
 	Reason string `json:"reason"`
+	// Note is what the doctor gave as the reason for declining, to the patient.
+	Note string `json:"note,omitempty"`
 }
 
 func (endedMessage) kind() string { return "ended" }
@@ -81,6 +83,8 @@ type ackMessage struct {
 	ID            string `json:"id,omitempty"`
 	MessageID     string `json:"message_id,omitempty"`
 	DoctorJoinURL string `json:"doctor_join_url,omitempty"`
+	// Count is how many were told.
+	Count *int `json:"count,omitempty"`
 }
 
 func (ackMessage) kind() string { return "ack" }

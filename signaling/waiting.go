@@ -3,6 +3,7 @@ package signaling
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/chatmed/chatmed/internal/consult"
@@ -43,6 +44,24 @@ type waitingView struct {
 	Position int           `json:"position,omitempty"`
 	Estimate *estimateView `json:"estimate"`
 	OpensAt  string        `json:"opens_at,omitempty"`
+	// Doctor is whether the doctor is there, and Messages what the doctor wrote:
+	// while the patient waits in the queue.
+	Doctor   *doctorView `json:"doctor,omitempty"`
+	Messages []noteView  `json:"messages,omitempty"`
+}
+
+// doctorView is whether the doctor is there.
+type doctorView struct {
+	Presence consult.Presence `json:"presence"`
+	Online   bool             `json:"online"`
+}
+
+// noteView is a message of the doctor to a patient who waits.
+type noteView struct {
+	ID     string  `json:"id"`
+	Name   string  `json:"name"`
+	Text   string  `json:"text"`
+	SentAt instant `json:"sent_at"`
 }
 
 // waitingMessage tells someone that they wait.
@@ -63,6 +82,7 @@ func (r *room) waitingFor(p *participant, place *consult.QueuePlace) waitingView
 		v.OpensAt = string(at(r.c.OpensAt()))
 	case p.why == whyQueue && place != nil:
 		v.TicketID, v.Position = place.Ticket.ID, max(place.Position, 1)
+		v.Doctor, v.Messages = r.doctor, r.notes
 		if e := place.Estimate; e.Known {
 			v.Estimate = &estimateView{Expected: seconds(e.Expected), Low: seconds(e.Low), High: seconds(e.High)}
 		}
@@ -83,6 +103,8 @@ func (r *room) mustWait(p *participant, why string) {
 		r.tellParticipants()
 	}
 	p.stage, p.why = waits, why
+	r.readNotes()
+	r.lookForDoctor()
 	var place *consult.QueuePlace
 	if why == whyQueue {
 		var err error
@@ -178,9 +200,85 @@ func (r *room) setAway(p *participant) {
 	}
 }
 
+// queued reports whether a patient waits in the queue.
+func (r *room) queued() bool {
+	for _, p := range r.people {
+		if p.stage == waits && p.why == whyQueue {
+			return true
+		}
+	}
+	return false
+}
+
+// readNotes reads what the doctor wrote to a patient who waits, and reports
+// whether that has changed.
+func (r *room) readNotes() bool {
+	if !r.queued() {
+		return false
+	}
+	ctx, cancel := r.call()
+	defer cancel()
+	all, err := r.srv.deps.Queue.Messages(ctx, r.scope, r.id)
+	if err != nil {
+		r.log.Error("messages not read", "err", err)
+		r.retry()
+		return false
+	}
+	var notes []noteView
+	for i := range all {
+		m := &all[i]
+		notes = append(notes, noteView{ID: m.ID, Name: m.Name, Text: m.Text, SentAt: at(m.SentAt)})
+	}
+	changed := !slices.Equal(notes, r.notes)
+	r.notes = notes
+	return changed
+}
+
+// lookForDoctor reads whether the doctor is there, for a patient who waits.
+func (r *room) lookForDoctor() {
+	if !r.queued() {
+		return
+	}
+	ctx, cancel := r.call()
+	defer cancel()
+	p, err := r.srv.deps.Queue.Presence(ctx, r.scope, r.c.DoctorID)
+	if err != nil {
+		r.log.Error("presence not read", "err", err)
+		return // the next look at the queue says it
+	}
+	r.doctor = &doctorView{Presence: p.Presence, Online: p.Online}
+}
+
+// attend says that a doctor's page is open here, or is not any more. It is
+// called after everything that happens, and does something at a change only.
+func (r *room) attend() {
+	there := false
+	for _, p := range r.people {
+		there = there || p.role == consult.Doctor && p.conn != nil
+	}
+	if r.absent != nil && (!there || r.attended != r.c.DoctorID) {
+		r.absent()
+		r.absent = nil
+	}
+	if there && r.absent == nil && r.c != nil {
+		ctx, cancel := r.call()
+		defer cancel()
+		r.attended = r.c.DoctorID
+		r.absent = r.srv.deps.Queue.Attend(ctx, r.scope, r.attended)
+	}
+}
+
 // reconsider lets a waiting participant in, or tells them what they wait for
-// now. Whoever is away is let in when they are back.
+// now; somebody in the call may have been sent back. Whoever is away is let in
+// when they are back.
 func (r *room) reconsider(p *participant) {
+	if why := waitReason(r.c, p.role, r.now()); p.stage != waits && why != "" {
+		r.mustWait(p, why)
+		if p.conn == nil {
+			r.setAway(p)
+		}
+		return
+	}
 	if p.stage != waits || p.conn == nil {
 		return
 	}

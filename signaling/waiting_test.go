@@ -181,7 +181,7 @@ func TestTicketClosed(t *testing.T) {
 	patient.closed(1008)
 
 	patient, _ = w.wait(c, consult.Patient, "pat_1")
-	_, err = w.queue.Decline(t.Context(), w.scope, consult.System, w.ticket(c).ID)
+	_, err = w.queue.Decline(t.Context(), w.scope, consult.System, w.ticket(c).ID, "")
 	must(t, err)
 	if e := patient.await("ended"); e["reason"] != "declined" {
 		t.Fatalf("ended: %v", e)

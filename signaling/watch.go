@@ -25,6 +25,9 @@ type watchingMessage struct {
 	DoctorID   string       `json:"doctor_id"`
 	DoctorName string       `json:"doctor_name"`
 	Tickets    []ticketView `json:"tickets"`
+	// Admitted are the patients whose call has not begun.
+	Admitted []admittedView `json:"admitted"`
+	doctorView
 }
 
 func (watchingMessage) kind() string { return "watching" }
@@ -47,24 +50,29 @@ func (m watchRequest) handle(s *session, id string) {
 	}
 	b := &dashboard{
 		s: s, token: m.token, scope: claims.Scope, doctorID: claims.DoctorID,
-		changed: make(chan struct{}, 1), done: make(chan struct{}),
+		changed: make(chan struct{}, 1), doubted: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	b.ctx, b.cancel = context.WithCancel(s.srv.ctx)
 	// Watching begins before the first look, so that no change falls between.
 	b.unwatch = s.srv.deps.Queue.Watch(b.scope, b.doctorID, b.notice)
-	places, err := s.srv.deps.Queue.List(ctx, b.scope, b.doctorID)
+	b.absent = s.srv.deps.Queue.Attend(ctx, b.scope, b.doctorID)
+	// So does the revocation of the key that issued the token.
+	b.unkey = s.srv.deps.Bus.Subscribe(consult.KeyTopic(claims.KeyID), func([]byte) { b.recheck() })
+	seen, err := b.look(ctx)
 	if err != nil {
-		b.unwatch()
-		b.cancel()
+		b.detach()
 		s.fatal(id, err)
 		return
 	}
 	s.board = b
 	s.decided()
-	tickets := ticketViews(places)
-	b.told = string(encode(tickets))
-	s.send(watchingMessage{Type: "watching", ID: id, DoctorID: b.doctorID, DoctorName: claims.Name, Tickets: tickets})
-	s.srv.shown(ctx, b.scope, places)
+	b.told, b.toldDoctor = seen.told(), seen.doctor
+	s.send(watchingMessage{
+		Type: "watching", ID: id, DoctorID: b.doctorID, DoctorName: claims.Name,
+		Tickets: seen.tickets, Admitted: seen.admitted, doctorView: seen.doctor,
+	})
+	s.srv.shown(ctx, b.scope, seen.places)
+	s.srv.addBoard(b)
 	go b.run(claims.ExpiresAt.Sub(s.srv.deps.Clock.Now()))
 }
 
@@ -89,11 +97,64 @@ type dashboard struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	unwatch  func()
+	absent   func() // ends the doctor's attendance
+	unkey    func()
 	changed  chan struct{} // holds a token while the queue is to be read
+	doubted  chan struct{} // holds a token while the dashboard's own token is to be checked
 	done     chan struct{} // closed when run has ended
 
 	// Owned by watch's handler, then by run.
-	told string
+	told       string
+	toldDoctor doctorView
+	unbegun    bool // somebody was admitted whose call has not begun
+}
+
+// recheck looks at the token again soon, and at a list that changes without the
+// queue. It never blocks.
+func (b *dashboard) recheck() {
+	select {
+	case b.doubted <- struct{}{}:
+	default:
+	}
+}
+
+// detach ends what feeds the dashboard.
+func (b *dashboard) detach() {
+	b.unwatch()
+	b.unkey()
+	b.absent()
+	b.cancel()
+}
+
+// deskView is everything a dashboard shows.
+type deskView struct {
+	places   []consult.QueuePlace
+	tickets  []ticketView
+	admitted []admittedView
+	doctor   doctorView
+}
+
+func (v *deskView) told() string { return string(encode(v.tickets)) + string(encode(v.admitted)) }
+
+func (b *dashboard) look(ctx context.Context) (*deskView, error) {
+	q := b.s.srv.deps.Queue
+	places, err := q.List(ctx, b.scope, b.doctorID)
+	if err != nil {
+		return nil, err
+	}
+	admitted, err := q.Admitted(ctx, b.scope, b.doctorID)
+	if err != nil {
+		return nil, err
+	}
+	p, err := q.Presence(ctx, b.scope, b.doctorID)
+	if err != nil {
+		return nil, err
+	}
+	b.unbegun = len(admitted) > 0
+	return &deskView{
+		places: places, tickets: ticketViews(places), admitted: admittedViews(admitted),
+		doctor: doctorView{Presence: p.Presence, Online: p.Online},
+	}, nil
 }
 
 // notice never blocks.
@@ -106,8 +167,8 @@ func (b *dashboard) notice() {
 
 // stop ends run and awaits it.
 func (b *dashboard) stop() {
-	b.unwatch()
-	b.cancel()
+	b.s.srv.removeBoard(b)
+	b.detach()
 	<-b.done
 }
 
@@ -124,6 +185,13 @@ func (b *dashboard) run(life time.Duration) {
 		case <-expired:
 			b.s.fatal("", consult.Errorf(consult.Unauthorized, consult.ReasonTokenExpired, "Open the dashboard again."))
 			return
+		case <-b.doubted:
+			if !b.stillHeld() {
+				return
+			}
+			if !b.unbegun {
+				continue
+			}
 		case <-again:
 		case <-b.changed:
 		}
@@ -139,18 +207,41 @@ func (b *dashboard) run(life time.Duration) {
 func (b *dashboard) tell() error {
 	ctx, cancel := context.WithTimeout(b.ctx, callTimeout)
 	defer cancel()
-	places, err := b.s.srv.deps.Queue.List(ctx, b.scope, b.doctorID)
+	seen, err := b.look(ctx)
 	if err != nil {
 		return err
 	}
-	tickets := ticketViews(places)
-	if told := string(encode(tickets)); told != b.told {
+	if told := seen.told(); told != b.told {
 		b.told = told
-		b.s.push(queueMessage{Type: "queue", Tickets: tickets})
+		b.s.push(queueMessage{Type: "queue", Tickets: seen.tickets, Admitted: &seen.admitted})
 	}
-	b.s.srv.shown(ctx, b.scope, places)
+	if seen.doctor != b.toldDoctor {
+		b.toldDoctor = seen.doctor
+		b.s.push(presenceMessage{Type: "presence", doctorView: seen.doctor})
+	}
+	b.s.srv.shown(ctx, b.scope, seen.places)
 	return nil
 }
+
+// stillHeld reports whether the token counts; if not, the dashboard is told.
+func (b *dashboard) stillHeld() bool {
+	ctx, cancel := context.WithTimeout(b.ctx, callTimeout)
+	defer cancel()
+	_, err := b.s.dashboardClaims(ctx, b.token)
+	if consult.HasCode(err, consult.Unauthorized) {
+		b.s.fatal("", err)
+		return false
+	}
+	return true // a store that does not answer takes nothing away
+}
+
+// presenceMessage says that the doctor's presence changed.
+type presenceMessage struct {
+	Type string `json:"type"`
+	doctorView
+}
+
+func (presenceMessage) kind() string { return "presence" }
 
 // admit lets one of the doctor's patients in and answers with the doctor's own
 // way into that room.
@@ -172,18 +263,22 @@ func (b *dashboard) admit(ticketID, id string) {
 
 func (b *dashboard) admitAs(ctx context.Context, claims *auth.Claims, ticketID string) (link string, err error) {
 	deps := &b.s.srv.deps
-	places, err := deps.Queue.List(ctx, b.scope, b.doctorID)
+	q, err := deps.Queue.Get(ctx, b.scope, ticketID)
+	if consult.HasCode(err, consult.NotFound) || err == nil && q.Ticket.DoctorID != b.doctorID {
+		return "", noTicket()
+	}
 	if err != nil {
 		return "", err
 	}
-	sessionID := ""
-	for i := range places {
-		if places[i].Ticket.ID == ticketID {
-			sessionID = places[i].Ticket.SessionID
+	sessionID := q.Ticket.SessionID
+	if !q.Ticket.Status.Open() { // admitted, and the doctor comes back before it began?
+		c, err := deps.Consultations.Get(ctx, b.scope, sessionID)
+		if err != nil {
+			return "", err
 		}
-	}
-	if sessionID == "" {
-		return "", noTicket()
+		if q.Ticket.Status != consult.TicketAdmitted || c.Status != consult.Waiting || c.AdmittedAt == nil {
+			return "", noTicket()
+		}
 	}
 	if _, err := deps.Queue.Admit(ctx, b.scope, claims.Actor(), ticketID); err != nil {
 		return "", err
@@ -196,7 +291,7 @@ func (b *dashboard) admitAs(ctx context.Context, claims *auth.Claims, ticketID s
 		Kind: auth.KindRoom, Scope: b.scope, KeyID: claims.KeyID,
 		SessionID: sessionID, DoctorID: b.doctorID, Role: consult.Doctor, Subject: b.doctorID,
 		Name: first(claims.Name, c.DoctorName), Grants: consult.DefaultGrants(consult.Doctor), Epoch: c.TokenEpoch,
-		Language: c.Language, ExpiresAt: c.ExpiresAt.Add(consult.TokenLifeAfterClose),
+		Language: c.Language, IssuedAt: deps.Clock.Now(), ExpiresAt: c.ExpiresAt.Add(consult.TokenLifeAfterClose),
 	})
 	if err != nil {
 		return "", err

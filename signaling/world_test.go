@@ -31,11 +31,13 @@ type world struct {
 	tokens *fakeTokens
 	// verifier replaces tokens in the server.
 	verifier Tokens
-	media    *fakeMedia
-	store    *store.Store
-	rdb      *cluster.Redis
-	queue    *waitingroom.Service
-	svc      *consult.Service
+	// bus replaces Redis's in the server.
+	bus   Bus
+	media *fakeMedia
+	store *store.Store
+	rdb   *cluster.Redis
+	queue *waitingroom.Service
+	svc   *consult.Service
 
 	srv     *Server
 	http    *httptest.Server
@@ -105,11 +107,15 @@ func (w *world) start() {
 	if verifier == nil {
 		verifier = w.tokens
 	}
+	bus := w.bus
+	if bus == nil {
+		bus = w.rdb.Bus()
+	}
 	var err error
 	w.metrics = prometheus.NewRegistry()
 	w.srv, err = New(w.cfg, Deps{
 		Tokens: verifier, Links: fakeLinks{}, Consultations: w.svc, Tickets: w.queue, Queue: w.queue, Store: w.store,
-		Media: w.media, Bus: w.rdb.Bus(), Clock: w.clock, Log: slog.New(slog.NewTextHandler(w.logs, nil)),
+		Media: w.media, Bus: bus, Clock: w.clock, Log: slog.New(slog.NewTextHandler(w.logs, nil)),
 		Metrics: w.metrics,
 	})
 	must(w.t, err)
