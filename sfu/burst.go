@@ -23,12 +23,16 @@ const (
 type burst struct {
 	*udpmux.Batch
 	held []*publication // that hold packets back
+	// partial: the last picture packet forwarded was not the last of its frame.
+	partial bool
+	linger  linger
 }
 
 func newBurst(c *udpmux.Conn) *burst { return &burst{Batch: c.NewBatch()} }
 
 // end sends everything.
 func (b *burst) end() {
+	b.partial = false
 	for i, pub := range b.held {
 		r := pub.owner.room
 		r.mu.Lock()
@@ -82,4 +86,39 @@ func (pub *publication) releaseLocked(b *burst) {
 	}
 	clear(pub.held)
 	pub.held, pub.heldBytes = pub.held[:0], 0
+}
+
+// linger decides whether to look at the socket once more before a burst is sent
+// that ends in the middle of a frame. Senders write a frame's packets within
+// microseconds, and a reader that is woken by the first would send it alone to
+// everybody. Looking costs a system call, so it is done only where it pays:
+// where frames come spread out, one look in lookRarely is left to notice a
+// change. Nothing waits: the socket has the packet or the burst ends.
+type linger struct {
+	score int // grows with each look that brought something
+	since int // looks left out in a row
+}
+
+const (
+	maxLinger  = 64
+	lookRarely = 16
+)
+
+// due reports whether to look now.
+func (l *linger) due() bool {
+	if l.score > maxLinger/4 || l.since >= lookRarely {
+		l.since = 0
+		return true
+	}
+	l.since++
+	return false
+}
+
+// result notes what a look has brought.
+func (l *linger) result(found bool) {
+	if found {
+		l.score = min(l.score+4, maxLinger)
+	} else {
+		l.score = max(l.score-1, 0)
+	}
 }

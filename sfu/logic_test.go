@@ -285,3 +285,28 @@ func TestExtensionsPassedOn(t *testing.T) {
 		t.Errorf("extensions %v", ids)
 	}
 }
+
+// Looking for the rest of a frame goes on where it pays and all but ends where
+// it does not, and comes back when frames come in one piece again.
+func TestLinger(t *testing.T) {
+	looks := func(l *linger, bursts int, found bool) (n int) {
+		for range bursts {
+			if l.due() {
+				n++
+				l.result(found)
+			}
+		}
+		return n
+	}
+	var l linger
+	if n := looks(&l, 160, false); n > 10 {
+		t.Errorf("%d looks in 160 bursts that never go on", n)
+	}
+	if n := looks(&l, 320, true); n < 200 {
+		t.Errorf("%d looks in 320 bursts that always go on", n)
+	}
+	looks(&l, 200, false)
+	if n := looks(&l, 160, false); n > 10 {
+		t.Errorf("still %d looks in 160 bursts that no longer go on", n)
+	}
+}

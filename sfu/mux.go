@@ -41,7 +41,7 @@ func isRTCP(p []byte) bool { return p[1] >= 192 && p[1] <= 223 }
 // queued by the media before are flushed when the socket's burst is used up.
 func (m *muxConn) ReadFromAddrPort(p []byte) (int, netip.AddrPort, error) {
 	for {
-		if m.Buffered() == 0 {
+		if m.Buffered() == 0 && !m.more() {
 			m.burst.end()
 		}
 		n, addr, err := m.Conn.ReadFromAddrPort(p)
@@ -54,6 +54,17 @@ func (m *muxConn) ReadFromAddrPort(p []byte) (int, netip.AddrPort, error) {
 		}
 		t.receive(p[:n], m.now(), m.burst)
 	}
+}
+
+// more looks for the rest of a frame, and reports whether some of it is there.
+func (m *muxConn) more() bool {
+	b := m.burst
+	if !b.partial || !b.linger.due() {
+		return false
+	}
+	found := m.Poll() > 0
+	b.linger.result(found)
+	return found
 }
 
 func (m *muxConn) route(addr netip.AddrPort) *transport {

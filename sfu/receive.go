@@ -138,6 +138,9 @@ func (t *transport) forwardLocked(l *layer, plain []byte, now time.Time, b *burs
 		l.ring.KeyFrame(res.ExtSeq)
 		l.noteKeyFrame(&pkt, now)
 	}
+	if l.pub.kind == "video" {
+		b.partial = !pkt.Marker
+	}
 	live := l.pub.activity.Seen(l.index, now)
 	l.pub.quietAsks = 0
 	l.pub.fanOutLocked(l, live, &pkt, now, b)

@@ -21,13 +21,15 @@ var (
 	errReserve     = errors.New("udpmux: commit without room reserved")
 )
 
-// backend is a way to move datagrams. All methods but readFrom and buffered may
-// be called by many goroutines; those two by the reader.
+// backend is a way to move datagrams. All methods but readFrom, buffered and
+// poll may be called by many goroutines; those by the reader.
 type backend interface {
 	// readFrom returns one datagram, its source unmapped.
 	readFrom(p []byte) (int, netip.AddrPort, error)
 	// buffered is how many datagrams readFrom has in hand.
 	buffered() int
+	// poll fills what readFrom has in hand, without waiting, and returns it.
+	poll() int
 	// prepare gives a new queue what send needs.
 	prepare(q *queue)
 	// send sends all of q and counts what is lost.
@@ -188,6 +190,19 @@ func (c *Conn) ReadFromAddrPort(p []byte) (int, netip.AddrPort, error) {
 // 0 means that the burst read so far is used up. Only the goroutine that reads
 // may call it.
 func (c *Conn) Buffered() int { return c.backend.buffered() }
+
+// Poll takes what the kernel has at this moment, without waiting, and is then
+// as Buffered: how many datagrams can be read. It does nothing while there are
+// some in hand, and on a socket that reads one at a time. Only the goroutine
+// that reads may call it; an error shows at the next read.
+func (c *Conn) Poll() int {
+	c.readMu.Lock()
+	defer c.readMu.Unlock()
+	if c.closed.Load() {
+		return 0
+	}
+	return c.backend.poll()
+}
 
 // ReadFrom is ReadFromAddrPort for net.PacketConn; it allocates the address.
 func (c *Conn) ReadFrom(p []byte) (int, net.Addr, error) {

@@ -285,3 +285,39 @@ func TestCloseWhileBusy(t *testing.T) {
 		})
 	}
 }
+
+// Poll brings what has come without waiting for more.
+func TestPoll(t *testing.T) {
+	for name, off := range fallbacks {
+		t.Run(name, func(t *testing.T) {
+			c, peer := listen(t, Config{Disable: off}), listen(t, Config{Disable: off})
+			if n := c.Poll(); n != 0 {
+				t.Fatalf("%d datagrams on a new socket", n)
+			}
+			want := payloads(5, 1000)
+			batch := peer.NewBatch()
+			for _, p := range want {
+				if _, err := batch.WriteTo([]byte(p), at(c, "127.0.0.1")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := batch.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			n := c.Poll()
+			if off.Batching && n != 0 || !off.Batching && n == 0 {
+				t.Fatalf("%d datagrams", n)
+			}
+			if again := c.Poll(); again != n {
+				t.Fatalf("%d datagrams in hand, then %d", n, again)
+			}
+			readAll(t, c, want)
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if n := c.Poll(); n != 0 {
+				t.Fatalf("%d datagrams of a closed socket", n)
+			}
+		})
+	}
+}

@@ -46,7 +46,8 @@
 //
 // Datagrams are taken by recvmmsg(2), merged by the kernel where it can
 // (UDP_GRO), into a ring from which ReadFromAddrPort is served. [Conn.Buffered]
-// tells a reader whether its burst is used up.
+// tells a reader whether its burst is used up, and [Conn.Poll] adds to it what
+// has come meanwhile.
 //
 // # One packet at a time
 //

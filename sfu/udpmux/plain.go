@@ -32,6 +32,7 @@ func newPlainSocket(udp *net.UDPConn, st *stats) *plainSocket {
 
 func (s *plainSocket) prepare(*queue)      {}
 func (s *plainSocket) buffered() int       { return 0 }
+func (s *plainSocket) poll() int           { return 0 }
 func (s *plainSocket) kernelDrops() uint64 { return 0 }
 func (s *plainSocket) close() error        { return s.udp.Close() }
 

@@ -48,9 +48,10 @@ type reader struct {
 	from    netip.AddrPort
 	pending int // datagrams in hand
 
-	fetch func(fd uintptr) bool // fetchOnce, made once: a closure per read would allocate
-	n     int
-	errno syscall.Errno
+	// fetchOnce, waiting and not; made once: a closure per read would allocate.
+	fetch, once func(fd uintptr) bool
+	n           int
+	errno       syscall.Errno
 }
 
 func newReader(raw syscall.RawConn, merged bool, z *zones, st *stats) *reader {
@@ -71,6 +72,10 @@ func newReader(raw syscall.RawConn, merged bool, z *zones, st *stats) *reader {
 		r.rearm(i)
 	}
 	r.fetch = r.fetchOnce
+	r.once = func(fd uintptr) bool {
+		r.fetchOnce(fd)
+		return true
+	}
 	return r
 }
 
@@ -94,6 +99,19 @@ func (r *reader) fetchOnce(fd uintptr) bool {
 
 func (s *socket) buffered() int { return s.read.pending }
 
+func (s *socket) poll() int {
+	r := s.read
+	if r.pending > 0 {
+		return r.pending
+	}
+	r.clear()
+	// Whether there was something or not, that is all: true ends the call.
+	if err := r.raw.Read(r.once); err == nil && r.errno == 0 {
+		r.accept()
+	}
+	return r.pending
+}
+
 func (s *socket) readFrom(p []byte) (int, netip.AddrPort, error) {
 	r := s.read
 	for {
@@ -111,13 +129,18 @@ func (s *socket) readFrom(p []byte) (int, netip.AddrPort, error) {
 	}
 }
 
-// refill waits for datagrams. Errors that say something about one peer or one
-// moment must not end the socket for all.
-func (r *reader) refill() error {
+// clear forgets what the last call brought.
+func (r *reader) clear() {
 	for i := range r.count {
 		r.rearm(i)
 	}
 	r.count, r.next, r.pending = 0, 0, 0
+}
+
+// refill waits for datagrams. Errors that say something about one peer or one
+// moment must not end the socket for all.
+func (r *reader) refill() error {
+	r.clear()
 	for failures := 0; ; {
 		if err := r.raw.Read(r.fetch); err != nil {
 			return err
