@@ -130,7 +130,7 @@ type webServers struct {
 
 // answer serves on l until shutdown.
 func (a *app) answer(l listeners) *webServers {
-	errorLog := slog.NewLogLogger(a.log.Handler(), slog.LevelWarn)
+	errorLog := slog.NewLogLogger(serverLog{a.log.Handler()}, slog.LevelWarn)
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &webServers{
 		public: &http.Server{

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -91,6 +93,29 @@ func secured(cfg *config.Config, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// handshakeError is how net/http begins its line about a failed handshake.
+const handshakeError = "http: TLS handshake error from "
+
+// serverLog takes what net/http complains of. Failed handshakes are daily bread
+// on the open net, and name the visitor's address, so they are told in debug and
+// without it.
+type serverLog struct{ slog.Handler }
+
+// Handle implements slog.Handler.
+func (h serverLog) Handle(ctx context.Context, r slog.Record) error {
+	rest, ok := strings.CutPrefix(r.Message, handshakeError)
+	if !ok {
+		return h.Handler.Handle(ctx, r)
+	}
+	if !h.Enabled(ctx, slog.LevelDebug) {
+		return nil
+	}
+	_, why, _ := strings.Cut(rest, ": ") // after address and port
+	quiet := slog.NewRecord(r.Time, slog.LevelDebug, "TLS handshake failed", 0)
+	quiet.AddAttrs(slog.String("err", why))
+	return h.Handler.Handle(ctx, quiet)
 }
 
 // probe reports whether a path is for the proxy's own questions.

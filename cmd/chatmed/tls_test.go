@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -263,6 +264,50 @@ func TestRedirect(t *testing.T) {
 		if got := w.Header().Get("Location"); w.Code != status || got != tt.want {
 			t.Errorf("%s %s of %q: %d, %q, want %q", tt.method, tt.target, tt.host, w.Code, got, tt.want)
 		}
+	}
+}
+
+// FuzzRedirect looks for a host and a target that lead anywhere but to us.
+func FuzzRedirect(f *testing.F) {
+	f.Add(meet, "/x", "a=1")
+	f.Add("evil.example", "//evil.example/%2e%2e", "")
+	f.Add(meet+"@evil.example:80", "/\\evil\r\nLocation: x", "\r\n")
+	f.Add("[::1]:80", "", "?")
+	h := redirect(&config.Config{PublicURL: "https://api.example:8443", RoomURL: "https://" + meet})
+	f.Fuzz(func(t *testing.T, host, path, query string) {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Host, r.URL.Path, r.URL.RawQuery = host, path, query
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		where := w.Header().Get("Location")
+		if w.Code == http.StatusBadRequest && where == "" {
+			return
+		}
+		// As it goes over the wire: a line break in it would end the header there.
+		if i := strings.IndexAny(where, "\r\n"); i >= 0 {
+			where = where[:i]
+		}
+		u, err := url.Parse(where)
+		if err != nil { // a query as no client sends it; the origin stands before it
+			where, _, _ = strings.Cut(where, "?")
+			u, err = url.Parse(where)
+		}
+		if w.Code != http.StatusPermanentRedirect || err != nil || u.Scheme != "https" || u.Host != meet && u.Host != "api.example:8443" {
+			t.Errorf("%q %q %q: %d to %q, %v", host, path, query, w.Code, where, err)
+		}
+	})
+}
+
+// TestFailedHandshakesNameNobody keeps visitors' addresses out of the log.
+func TestFailedHandshakesNameNobody(t *testing.T) {
+	var lines lockedLines
+	logger := slog.NewLogLogger(serverLog{slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug})}, slog.LevelWarn)
+	logger.Printf("http: TLS handshake error from 192.0.2.7:1234: EOF")
+	logger.Printf("http: TLS handshake error from [2001:db8::7]:1234: tls: no certificate: sorry")
+	logger.Printf("http: Accept error")
+	if lines.count("192.0.2.7") != 0 || lines.count("2001:db8") != 0 || lines.count("level=DEBUG") != 2 ||
+		lines.count("tls: no certificate: sorry") != 1 || lines.count(`level=WARN msg="http: Accept error"`) != 1 {
+		t.Error(lines.b.String())
 	}
 }
 
