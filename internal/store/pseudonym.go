@@ -76,9 +76,9 @@ func mask(e consult.Event, name func(patientID string) (string, error)) (consult
 			return e, err
 		}
 	}
-	var data map[string]json.RawMessage
-	if len(e.Data) == 0 || json.Unmarshal(e.Data, &data) != nil {
-		return e, nil // no object: events that name somebody have one
+	var data map[string]json.RawMessage // stays nil for what is no object, which names nobody
+	if len(e.Data) > 0 {
+		_ = json.Unmarshal(e.Data, &data)
 	}
 	text := func(field string) string {
 		var s string
