@@ -85,16 +85,24 @@ func TestSlotsComeBackAtOnce(t *testing.T) {
 	wg.Wait()
 }
 
-const childEnv = "LIMITS_TEST_CHILD_REDIS"
+const (
+	childEnv = "LIMITS_TEST_CHILD_REDIS"
+	roleEnv  = "LIMITS_TEST_CHILD_ROLE" // hammer, or hold
+)
 
-// child is another process: it takes all slots and hangs until it is killed.
+// child is another process.
 func child(url string) {
 	o, err := redis.ParseURL(url)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	l := New(redis.NewClient(o), onePlan(0, 0, 5), time.Now, quiet)
+	l := New(redis.NewClient(o), onePlan(150, 100_000, 5), time.Now, quiet)
+	if os.Getenv(roleEnv) == "hammer" {
+		hammer(l)
+		return
+	}
+	// It takes all slots and hangs until it is killed.
 	l.leaseTTL = time.Second
 	go l.Run(context.Background())
 	for {
@@ -106,16 +114,44 @@ func child(url string) {
 	select {}
 }
 
-// TestCrash kills a process with SIGKILL that holds every slot and keeps
-// renewing its leases.
-func TestCrash(t *testing.T) {
-	s := redistest.Start(t)
+// hammer asks in parallel and prints how many requests were let through, how
+// many found no slot, and the most that were in flight at once.
+func hammer(l *Limiter) {
+	var allowed, busy, flying, most atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 60 {
+				p, d, err := l.Acquire(context.Background(), "k", consult.PlanStarter)
+				switch {
+				case err != nil:
+					fmt.Println(err)
+				case d.Allowed:
+					allowed.Add(1)
+					n := flying.Add(1)
+					for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+					}
+					flying.Add(-1)
+				case d.Reason == consult.ReasonConcurrency:
+					busy.Add(1)
+				}
+				p.Release(context.Background())
+			}
+		})
+	}
+	wg.Wait()
+	fmt.Println(allowed.Load(), busy.Load(), most.Load(), l.shared.down)
+}
+
+// spawn starts this test binary as another process.
+func spawn(t *testing.T, s *redistest.Server, role string) (*exec.Cmd, *bufio.Reader) {
+	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), exe)
-	cmd.Env = append(os.Environ(), childEnv+"="+s.URL())
+	cmd.Env = append(os.Environ(), childEnv+"="+s.URL(), roleEnv+"="+role)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +159,45 @@ func TestCrash(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); strings.TrimSpace(line) != "taken" {
+	return cmd, bufio.NewReader(out)
+}
+
+// TestExactAcrossProcesses lets two processes ask in parallel: together exactly
+// the minute's limit is let through.
+func TestExactAcrossProcesses(t *testing.T) {
+	s := redistest.Start(t)
+	var sum, refused int
+	var outs []*bufio.Reader
+	var cmds []*exec.Cmd
+	for range 2 {
+		cmd, out := spawn(t, s, "hammer")
+		cmds, outs = append(cmds, cmd), append(outs, out)
+	}
+	for i, out := range outs {
+		var allowed, busy, most int
+		var down bool
+		if _, err := fmt.Fscan(out, &allowed, &busy, &most, &down); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmds[i].Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if most > 5 || down {
+			t.Errorf("process %d: %d in flight, Redis down: %v", i, most, down)
+		}
+		sum, refused = sum+allowed, refused+busy
+	}
+	if sum != 150 || refused == 0 {
+		t.Errorf("%d requests were let through, want 150; %d found no slot", sum, refused)
+	}
+}
+
+// TestCrash kills a process with SIGKILL that holds every slot and keeps
+// renewing its leases.
+func TestCrash(t *testing.T) {
+	s := redistest.Start(t)
+	cmd, out := spawn(t, s, "hold")
+	if line, err := out.ReadString('\n'); strings.TrimSpace(line) != "taken" {
 		t.Fatalf("child: %q, %v", line, err)
 	}
 	l := New(s.Client(), onePlan(0, 0, 5), time.Now, quiet)
