@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/chatmed/chatmed/api"
 	"github.com/chatmed/chatmed/internal/auth"
@@ -128,7 +129,11 @@ func (a *app) openAuth() error {
 	if err != nil {
 		return err
 	}
-	a.limits = limits.New(a.redis.Client(), plans, a.now, a.log)
+	var shared redis.UniversalClient // nil in process: one node knows what it let through, exactly and faster
+	if a.cfg.RedisURL != "" {
+		shared = a.redis.Client()
+	}
+	a.limits = limits.New(shared, plans, a.now, a.log)
 	a.links = auth.Links{RoomURL: a.cfg.RoomURL, PublicURL: a.cfg.PublicURL}
 	return nil
 }
