@@ -301,10 +301,10 @@ func FuzzRedirect(f *testing.F) {
 // TestFailedHandshakesNameNobody keeps visitors' addresses out of the log.
 func TestFailedHandshakesNameNobody(t *testing.T) {
 	var lines lockedLines
-	logger := slog.NewLogLogger(serverLog{slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug})}, slog.LevelWarn)
-	logger.Printf("http: TLS handshake error from 192.0.2.7:1234: EOF")
-	logger.Printf("http: TLS handshake error from [2001:db8::7]:1234: tls: no certificate: sorry")
-	logger.Printf("http: Accept error")
+	logger := slog.New(serverLog{slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelDebug})})
+	logger.Warn("http: TLS handshake error from 192.0.2.7:1234: EOF")
+	logger.Warn("http: TLS handshake error from [2001:db8::7]:1234: tls: no certificate: sorry")
+	logger.Warn("http: Accept error")
 	if lines.count("192.0.2.7") != 0 || lines.count("2001:db8") != 0 || lines.count("level=DEBUG") != 2 ||
 		lines.count("tls: no certificate: sorry") != 1 || lines.count(`level=WARN msg="http: Accept error"`) != 1 {
 		t.Error(lines.b.String())
