@@ -128,14 +128,14 @@ export class Transport {
   /** The answer to `prepare`. Without one the server wants a new offer. */
   async accept(answer: string | undefined, slots: Slot[]): Promise<void> {
     this.monitor.start();
-    this.setSlots(slots);
     if (answer === undefined || !this.peer) {
+      this.setSlots(slots);
       this.replace();
       return;
     }
     await this.peer.answer(answer);
     this.negotiator.ready();
-    // Renewed here because the receivers' tracks may only now be known by mid.
+    // Only now are the receivers' tracks known by mid in every browser.
     this.setSlots(slots);
     this.watch(CONNECT_WITHIN);
   }

@@ -5,11 +5,19 @@ import type { VideoCodec } from '../media/codecs';
 import type { LocalMedia } from '../media/local';
 import { Transport } from '../media/transport';
 import { Link } from '../signal/link';
-import { NO_REPLY, PROTOCOL, SignalError, type ServerMessage, type Source } from '../signal/messages';
+import {
+  NO_REPLY,
+  PROTOCOL,
+  SignalError,
+  type ServerMessage,
+  type Slot,
+  type Source,
+} from '../signal/messages';
 import type { PlainKey } from '../i18n';
 import { apply, comings, end, outside, slotsNeeded, type Ending, type Model } from './model';
 import { OwnMedia } from './own';
 import type { PageMemory } from './page';
+import { refusal } from './refusals';
 import { RoomState } from './state';
 
 export interface RoomConfig {
@@ -42,6 +50,8 @@ export class Room extends RoomState {
   private transport: Transport | null = null;
   private link: Link | null = null;
   private takeOver = false;
+  /** What came while the answer was being applied; null at any other time. */
+  private held: ServerMessage[] | null = null;
   /** Raised by each opened socket: an answer to an older one is void. */
   private attempt = 0;
   private endTimer: ReturnType<typeof setInterval> | undefined;
@@ -278,21 +288,25 @@ export class Room extends RoomState {
   }
 
   private receive(message: ServerMessage): void {
+    if (this.held !== null) {
+      this.held.push(message);
+      return;
+    }
     const before = this.model.value;
     const now = apply(before, message, Date.now());
+    if (message.type === 'joined' || message.type === 'admitted') {
+      void this.goIn(message.answer, before, now);
+      return;
+    }
     this.model.value = now;
     switch (message.type) {
-      case 'joined':
-      case 'admitted':
-        this.applyAnswer(message.answer);
-        break;
       case 'resumed':
         if (message.state === 'waiting') break;
         if (this.transport?.answered === true) {
           this.transport.setSlots(message.slots);
           this.transport.resume();
         } else {
-          this.applyAnswer(message.answer);
+          void this.applyAnswer(message.answer, message.slots);
         }
         break;
       case 'slots':
@@ -309,8 +323,30 @@ export class Room extends RoomState {
     this.noteChanges(before, now);
   }
 
-  private applyAnswer(answer: string | undefined): void {
-    this.transport?.accept(answer, this.model.value.slots).catch(() => this.fail('bad_offer'));
+  /**
+   * Applies the answer, then draws the call: drawing first would keep the main
+   * thread busy for as long as the browser takes to open the media, and `ready`,
+   * which the server waits for, would leave only after that.
+   */
+  private async goIn(answer: string | undefined, before: Model, now: Model): Promise<void> {
+    const held: ServerMessage[] = [];
+    this.held = held;
+    const applied = await this.applyAnswer(answer, now.slots);
+    if (this.held !== held) return; // left meanwhile
+    this.held = null;
+    if (!applied) return;
+    this.model.value = now;
+    this.noteChanges(before, now);
+    for (const message of held) this.receive(message);
+  }
+
+  private async applyAnswer(answer: string | undefined, slots: Slot[]): Promise<boolean> {
+    try {
+      await this.transport?.accept(answer, slots);
+    } catch {
+      this.fail('bad_offer');
+    }
+    return this.transport !== null;
   }
 
   private noteChanges(before: Model, now: Model): void {
@@ -335,14 +371,7 @@ export class Room extends RoomState {
     try {
       await request();
     } catch (error) {
-      const reason = error instanceof SignalError ? error.reason : '';
-      const known: Record<string, PlainKey> = {
-        no_grant: 'banner.noGrant',
-        token_wrong_role: 'banner.noGrant',
-        too_fast: 'banner.tooFast',
-        not_active: 'banner.notStarted',
-      };
-      this.tell(known[reason] ?? 'banner.actionFailed');
+      this.tell(refusal(error instanceof SignalError ? error.reason : ''));
     }
   }
 
@@ -374,7 +403,7 @@ export class Room extends RoomState {
     this.link?.stop();
     this.transport?.close();
     this.own.close();
-    this.link = this.transport = null;
+    this.link = this.transport = this.held = null;
     batch(() => {
       this.joining.value = false;
       this.returning.value = false;

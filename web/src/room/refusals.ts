@@ -1,0 +1,13 @@
+import type { PlainKey } from '../i18n';
+
+const known: Record<string, PlainKey> = {
+  no_grant: 'banner.noGrant',
+  token_wrong_role: 'banner.noGrant',
+  too_fast: 'banner.tooFast',
+  not_active: 'banner.notStarted',
+};
+
+/** What the banner says when the server refuses something that was asked of it. */
+export function refusal(reason: string): PlainKey {
+  return known[reason] ?? 'banner.actionFailed';
+}
