@@ -42,17 +42,14 @@ func (s *Store) SignAudit(ctx context.Context, keys [][]byte) error {
 	}
 	sign := &signer{keys: keys, log: s.log}
 	s.signer.Store(sign)
-	scopes, err := s.Scopes(ctx)
+	scopes, err := s.signedOtherwise(ctx, sign)
 	if err != nil {
 		return err
 	}
 	for _, sc := range scopes {
 		err := s.write(ctx, func(ctx context.Context, q *querier) error {
-			head, err := q.chain(ctx, sc, "")
-			if err != nil || !sign.old(sc, head) {
-				return err
-			}
-			if head, err = q.lockChain(ctx, sc); err != nil || !sign.old(sc, head) {
+			head, err := q.lockChain(ctx, sc)
+			if err != nil || !sign.old(sc, head) { // another process was faster
 				return err
 			}
 			return q.signHead(ctx, sc, head)
@@ -62,6 +59,28 @@ func (s *Store) SignAudit(ctx context.Context, keys [][]byte) error {
 		}
 	}
 	return nil
+}
+
+// signedOtherwise lists the scopes whose head is signed, but not under the
+// current key.
+func (s *Store) signedOtherwise(ctx context.Context, sign *signer) ([]consult.Scope, error) {
+	type row struct {
+		scope consult.Scope
+		head  chainHead
+	}
+	var out []consult.Scope
+	err := s.read(ctx, func(ctx context.Context, q *querier) error {
+		rows, err := list(ctx, q, func(r scanner, v *row) error {
+			return r.Scan(&v.scope.AccountID, &v.scope.Mode, &v.head.seq, &v.head.hash, &v.head.mac)
+		}, `SELECT account_id, mode, audit_seq, audit_hash, audit_mac FROM scopes ORDER BY account_id, mode`)
+		for _, v := range rows {
+			if sign.old(v.scope, v.head) {
+				out = append(out, v.scope)
+			}
+		}
+		return err
+	})
+	return out, err
 }
 
 // SignChain signs a chain whose head has no valid signature, after walking all
@@ -115,13 +134,8 @@ func (s *signer) sign(sc consult.Scope, head chainHead) string {
 // trusts reports whether the head carries a signature of ours. It logs a head
 // that does not, once.
 func (s *signer) trusts(sc consult.Scope, head chainHead) bool {
-	if s == nil {
+	if s == nil || s.valid(sc, head) {
 		return true
-	}
-	for _, key := range s.keys {
-		if hmac.Equal([]byte(mac(key, sc, head)), []byte(head.mac)) {
-			return true
-		}
 	}
 	if _, told := s.told.LoadOrStore(sc, true); !told {
 		s.log.Error("an audit chain does not carry this server's signature: run chatmed audit verify",
@@ -130,9 +144,18 @@ func (s *signer) trusts(sc consult.Scope, head chainHead) bool {
 	return false
 }
 
+func (s *signer) valid(sc consult.Scope, head chainHead) bool {
+	for _, key := range s.keys {
+		if hmac.Equal([]byte(mac(key, sc, head)), []byte(head.mac)) {
+			return true
+		}
+	}
+	return false
+}
+
 // old reports whether the head is signed, but not under the current key.
 func (s *signer) old(sc consult.Scope, head chainHead) bool {
-	return s.trusts(sc, head) && !hmac.Equal([]byte(s.sign(sc, head)), []byte(head.mac))
+	return !hmac.Equal([]byte(s.sign(sc, head)), []byte(head.mac)) && s.valid(sc, head)
 }
 
 // mac is HMAC-SHA-256 over the scope and its head, each text preceded by its

@@ -55,6 +55,13 @@ func (s *Store) Retain(ctx context.Context, now time.Time, r Retention) (Retaine
 			continue
 		}
 		for _, sc := range scopes {
+			found, err := s.anyToRemove(ctx, sc, rule, now.Add(-rule.age))
+			if err != nil {
+				return out, err
+			}
+			if !found {
+				continue
+			}
 			if err := s.retain(ctx, sc, rule, now.Add(-rule.age), now, out); err != nil {
 				return out, err
 			}
@@ -120,6 +127,20 @@ func (s *Store) retain(ctx context.Context, sc consult.Scope, r rule, before, no
 			return nil
 		}
 	}
+}
+
+// anyToRemove looks without waiting for the writers: mostly there is nothing.
+func (s *Store) anyToRemove(ctx context.Context, sc consult.Scope, r rule, before time.Time) (bool, error) {
+	var ids []string
+	err := s.read(ctx, func(ctx context.Context, q *querier) error {
+		var err error
+		ids, err = list(ctx, q, func(r scanner, id *string) error { return r.Scan(id) }, r.query, sc.AccountID, sc.Mode, micros(before), 1)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("retention of %s: %w", r.table, err)
+	}
+	return len(ids) > 0, nil
 }
 
 func retentionEvent(sc consult.Scope, removed map[string]int64, before, now time.Time) consult.Event {
