@@ -190,6 +190,20 @@ func TestAPatientIsExportedAndErased(t *testing.T) {
 	}
 }
 
+func TestTheServerForgetsWhatIsOldEnough(t *testing.T) {
+	srv := newServer(t, "CHATMED_RETENTION_CONSULTATIONS=1d")
+	v := srv.create("doc", "pat")
+	srv.want(http.MethodPost, "/api/v1/consultations/video/"+v.SessionID+"/cancel", map[string]any{}, nil)
+	srv.restart()
+	srv.status(v.SessionID) // not old yet
+	_, err := openRaw(t, srv.cfg.DataDir).ExecContext(t.Context(), `UPDATE consultations SET ended_at = 1`)
+	must(t, err)
+	srv.restart()
+	eventually(t, "the consultation is removed", func() bool {
+		return srv.request(http.MethodGet, "/api/v1/consultations/video/"+v.SessionID+"/status", nil, nil) == http.StatusNotFound
+	})
+}
+
 func TestWrongOperatorArguments(t *testing.T) {
 	for name, c := range map[string]struct {
 		args []string
