@@ -103,7 +103,7 @@ func child(url string) {
 		return
 	}
 	// It takes all slots and hangs until it is killed.
-	l.leaseTTL = time.Second
+	l.leaseTTL = 2 * time.Second
 	go l.Run(context.Background())
 	for {
 		if _, d, err := l.Acquire(context.Background(), "k", consult.PlanStarter); err != nil || !d.Allowed {
@@ -202,7 +202,7 @@ func TestCrash(t *testing.T) {
 	}
 	l := New(s.Client(), onePlan(0, 0, 5), time.Now, quiet)
 	began := time.Now()
-	for time.Since(began) < 1500*time.Millisecond { // longer than a lease: they are renewed
+	for time.Since(began) < 3*time.Second { // longer than a lease: they are renewed
 		if d := request(t, l, "k"); d.Allowed {
 			t.Fatal("a slot of a living process was given away")
 		}
@@ -397,11 +397,11 @@ func TestReleaseDuringRenewal(t *testing.T) {
 func TestRunRenews(t *testing.T) {
 	s := redistest.Start(t)
 	l := New(s.Client(), onePlan(0, 0, 1), time.Now, quiet)
-	l.leaseTTL = 300 * time.Millisecond
+	l.leaseTTL = 1500 * time.Millisecond
 	running(t, l)
 	p, _ := try(t, l, "k")
 	other := New(s.Client(), onePlan(0, 0, 1), time.Now, quiet)
-	for began := time.Now(); time.Since(began) < time.Second; {
+	for began := time.Now(); time.Since(began) < 2500*time.Millisecond; {
 		if d := request(t, other, "k"); d.Allowed {
 			t.Fatal("the slot of a long request was given away")
 		}
