@@ -157,6 +157,53 @@ func TestRandomBodiesOfEveryOperation(t *testing.T) {
 	}
 }
 
+// Headers that every operation reads, or that nobody should.
+func TestHostileHeadersOfEveryOperation(t *testing.T) {
+	w := newWorld(t)
+	f := w.fixtures()
+	for _, op := range w.contract.operations {
+		path := f.request(t, op)
+		body := "{}"
+		if op.body != nil {
+			text, err := json.Marshal(sample(op.body))
+			must(t, err)
+			body = string(text)
+		}
+		for _, header := range []string{
+			"Idempotency-Key: a b", "Idempotency-Key: " + strings.Repeat("k", 5000), "Idempotency-Key: \xff", "Idempotency-Key:",
+			"Idempotency-Key: a\r\nIdempotency-Key: b", "Accept: " + strings.Repeat("application/problem+json;q=0.1,", 500),
+			"Accept: \xff;q=\x80", "Accept-Language: " + strings.Repeat("x-y;q=9,", 500), "Content-Type: application/json; charset=\"",
+			"Content-Type: " + strings.Repeat("a/", 5000), "X-Request-Id: " + strings.Repeat("r", 5000), "X-Request-Id: a\r\n folded: 1",
+			"Expect: 200-ok", "X-Forwarded-For: " + strings.Repeat("1.1.1.1, ", 1000), "Content-Encoding: gzip", "Range: bytes=0-0, -1",
+			"Connection: X-API-Key, close", "X-HTTP-Method-Override: DELETE", "Cookie: " + strings.Repeat("a=b;", 2000),
+		} {
+			res := w.rawRequest(fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\nX-API-Key: %s\r\nContent-Length: %d\r\n%s\r\n\r\n%s",
+				op.method, path, w.key, len(body), header, body))
+			if res.StatusCode >= 500 {
+				t.Errorf("%s %s with %.40q: %s", op.method, op.path, header, res.Status)
+			}
+			if strings.Contains(fmt.Sprint(res.Header), "folded") {
+				t.Errorf("%s %s: a header came back", op.method, op.path)
+			}
+		}
+	}
+}
+
+// Query strings as long as the header limit allows, and longer.
+func TestGiantQueries(t *testing.T) {
+	w := newWorld(t)
+	for _, query := range []string{
+		"?" + strings.Repeat("a=b&", 50_000), "?cursor=" + strings.Repeat("A", 300_000), "?doctor_id=" + strings.Repeat("%41", 100_000),
+		"?" + strings.Repeat("limit=1&", 20_000), "?" + strings.Repeat("&", 100_000),
+	} {
+		for _, path := range []string{"/api/v1/consultations/video", roomPath, me, "/status", "/api/v1/keys"} {
+			if res := w.rawRequest("GET " + path + query + " HTTP/1.1\r\nHost: x\r\nX-API-Key: " + w.key + "\r\n\r\n"); res.StatusCode >= 500 {
+				t.Errorf("%s%.20s: %s", path, query, res.Status)
+			}
+		}
+	}
+}
+
 func TestHostileRequestLines(t *testing.T) {
 	w := newWorld(t)
 	for _, line := range []string{
