@@ -201,16 +201,12 @@ func (a *app) start(l listeners) {
 	a.background.Go(func() { a.keys.Run(ctx) })
 	a.background.Go(func() { a.limits.Run(ctx) })
 	a.background.Go(func() { a.monitor.Run(ctx) })
-	a.background.Go(func() { a.store.RunRetention(ctx, retentionEvery, a.now, store.DefaultRetention()) })
 	a.background.Go(func() { a.consultations.Run(ctx, sweepEvery) })
 	a.background.Go(func() { a.waitingRoom.Run(ctx) })
 	a.background.Go(func() { a.signal.Run(ctx) })
 	a.background.Go(func() { a.retain(ctx) })
 	a.web = a.answer(l)
 }
-
-// retentionEvery is how often what is over is removed.
-const retentionEvery = time.Hour
 
 // sweepEvery is how late an expiry may be noticed when nobody asks.
 const sweepEvery = 10 * time.Second
