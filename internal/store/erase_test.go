@@ -368,3 +368,72 @@ func TestRunRetentionEndsWithItsContext(t *testing.T) {
 	cancel()
 	s.RunRetention(ctx, time.Hour, time.Now, store.DefaultRetention())
 }
+
+// Consultations that are created while their patient is erased belong to a new
+// patient, or to the one that is refused to be erased; never to nobody.
+func TestErasingWhileTheyCreate(t *testing.T) {
+	eachPair(t, func(t *testing.T, nodes [2]*store.Store, sc consult.Scope) {
+		race(t, nodes, func(ctx context.Context, s *store.Store, i int) error {
+			if i%4 >= 2 {
+				_, err := s.ErasePatient(ctx, sc, "pat", consult.System)
+				if consult.HasCode(err, consult.NotFound) || consult.HasCode(err, consult.Conflict) {
+					return nil
+				}
+				return err
+			}
+			c := newConsultation(sc, "doc", "pat")
+			if err := s.CreateConsultation(ctx, c, []consult.Event{event(sc, consult.EventConsultationCreated, c.ID)}); err != nil {
+				return err
+			}
+			_, err := end(ctx, s, c, consult.Cancelled, consult.CancelledByCaller, base)
+			return err
+		})
+		left, _, err := nodes[0].Consultations(t.Context(), sc, consult.ConsultationFilter{PatientID: "pat"}, consult.Page{Limit: 100})
+		must(t, err)
+		_, err = nodes[0].Person(t.Context(), sc, consult.Patient, "pat")
+		if len(left) > 0 && err != nil || len(left) == 0 && !consult.HasCode(err, consult.NotFound) {
+			t.Errorf("%d consultations of the patient, whose row: %v", len(left), err)
+		}
+		all, _, err := nodes[0].Consultations(t.Context(), sc, consult.ConsultationFilter{}, consult.Page{Limit: 100})
+		must(t, err)
+		if len(all) != 26 {
+			t.Errorf("%d consultations are left", len(all))
+		}
+	})
+}
+
+// Rows from before migration 4 have no pseudonym, no scopes and no signature.
+func TestOldRowsGoOn(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, db database) {
+		s := db.open(t)
+		sc := consult.Scope{AccountID: "acc_one", Mode: consult.Live}
+		addKey(t, s, sc, "one")
+		c := addConsultation(t, s, sc, "doc", "pat")
+		run(t, db.raw(t), `UPDATE people SET pseudonym = ''`, `UPDATE outbox SET session_id = ''`)
+		must(t, s.SignAudit(t.Context(), auditKey(1)))
+		for range 2 {
+			e := event(sc, consult.EventTokenIssued, c.ID)
+			e.Data = []byte(`{"patient_id":"pat"}`)
+			must(t, s.RevokeToken(t.Context(), sc, e.ID, base, []consult.Event{e}))
+		}
+		entries, err := s.Audit(t.Context(), sc, c.ID)
+		must(t, err)
+		first, second := string(entries[1].Event.Data), string(entries[2].Event.Data)
+		if first != second || !strings.Contains(first, "pat_") {
+			t.Errorf("entries %s and %s", first, second)
+		}
+		broken(t, s, sc, 4) // not signed yet
+		must(t, s.SignChain(t.Context(), sc, event(sc, consult.EventAuditSigned, "")))
+		must(t, s.VerifyAudit(t.Context(), sc))
+		_, err = end(t.Context(), s, c, consult.Cancelled, consult.CancelledByCaller, base)
+		must(t, err)
+		_, err = s.ErasePatient(t.Context(), sc, "pat", consult.System)
+		must(t, err)
+		must(t, s.VerifyAudit(t.Context(), sc))
+		key, err := s.KeyByID(t.Context(), sc, "key_one")
+		must(t, err)
+		if !key.Has(consult.ScopeClinical) || key.Has(consult.ScopeAdmin) {
+			t.Errorf("scopes %v", key.Scopes)
+		}
+	})
+}
