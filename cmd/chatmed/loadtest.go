@@ -10,24 +10,30 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/chatmed/chatmed/internal/config"
 	"github.com/chatmed/chatmed/internal/loadtest"
+	"github.com/chatmed/chatmed/internal/loadtest/pionsfu"
 )
 
 // loadTest plays many clients against a running server and reports what they
 // got and what it cost. loadtest soak lets them come and go, loadtest report
-// puts the JSON files of several runs together.
+// puts the JSON files of several runs together, and loadtest pionsfu is a server
+// to compare with.
 func loadTest(ctx context.Context, args []string, out, progress io.Writer) error {
 	command := ""
-	if len(args) > 0 && (args[0] == "soak" || args[0] == "report") {
+	if len(args) > 0 && slices.Contains([]string{"soak", "report", "pionsfu"}, args[0]) {
 		command, args = args[0], args[1:]
 	}
 	fs := flag.NewFlagSet("chatmed loadtest "+command, flag.ContinueOnError)
 	file := fs.String("json", "", "also write the result to this file")
-	if command == "report" {
+	switch command {
+	case "report":
 		return loadReport(fs, args, file, out)
+	case "pionsfu":
+		return servePion(ctx, fs, args, progress)
 	}
 	o := loadtest.Options{Version: version}
 	loadFlags(fs, &o)
@@ -56,7 +62,7 @@ func loadTest(ctx context.Context, args []string, out, progress io.Writer) error
 }
 
 func loadFlags(fs *flag.FlagSet, o *loadtest.Options) {
-	fs.StringVar(&o.Target, "target", loadtest.TargetChatMed, "chatmed or janus (videoroom over WebSocket)")
+	fs.StringVar(&o.Target, "target", loadtest.TargetChatMed, "chatmed, janus (videoroom over WebSocket) or pion (chatmed loadtest pionsfu)")
 	fs.StringVar(&o.URL, "url", "http://127.0.0.1:8080", "the server; for janus ws://…")
 	fs.StringVar(&o.Key, "key", "", "API key, or LOADTEST_KEY")
 	fs.StringVar(&o.Admin, "admin", "", "URL of the admin pages, for the server's CPU and memory")
@@ -74,6 +80,24 @@ func loadFlags(fs *flag.FlagSet, o *loadtest.Options) {
 	fs.DurationVar(&o.Duration, "duration", 20*time.Second, "how long to measure")
 	fs.TextVar(&o.MediaIP, "media-ip", netip.Addr{}, "address of this machine to send media from; default loopback")
 	fs.BoolVar(&o.AllowRemote, "allow-remote", false, "load a server that is not this machine")
+}
+
+// servePion runs the yardstick of the path around Pion's PeerConnection until
+// ctx ends.
+func servePion(ctx context.Context, fs *flag.FlagSet, args []string, progress io.Writer) error {
+	addr := fs.String("addr", "127.0.0.1:0", "address to answer at")
+	media := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	fs.TextVar(&media, "media-ip", media, "address of this machine for the media")
+	if err := config.ParseFlags(fs, args); err != nil {
+		return err
+	}
+	s, err := pionsfu.Listen(ctx, *addr, media)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(progress, "pionsfu at http://%s\n", s.Addr())
+	<-ctx.Done()
+	return s.Close()
 }
 
 // loadReport prints medians and ratios of the runs in the files that args name.

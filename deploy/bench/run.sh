@@ -3,7 +3,9 @@
 # in turns: each run has a fresh server, in the order ours, Janus in odd rounds
 # and Janus, ours in even ones, so that a slow minute hits both.
 #
-#   deploy/bench/run.sh [ours|peers]
+# "pion" puts the same load on the usual SFU on Pion's PeerConnection in turns.
+#
+#   deploy/bench/run.sh [ours|peers|pion]
 #
 #   BENCH_WORKLOADS  what to run, default "1x2 10x2 25x2 1to50 1to100 10all"
 #                      ROOMSxPEOPLE  rooms in which everybody publishes
@@ -29,8 +31,8 @@
 set -euo pipefail
 
 mode=${1:-ours}
-case $mode in ours | peers) ;; *)
-  echo "usage: $0 [ours|peers]" >&2
+case $mode in ours | peers | pion) ;; *)
+  echo "usage: $0 [ours|peers|pion]" >&2
   exit 2
   ;;
 esac
@@ -116,6 +118,12 @@ run_janus() {
   stop_server
 }
 
+run_pion() {
+  start_pion
+  measure pion "$1" "$2"
+  stop_server
+}
+
 run_soak() {
   start_chatmed "" 2
   "$bin" loadtest soak --url "$url" --admin "$admin" --media-ip "$media_ip" --rooms 4 --server-version "$version" \
@@ -144,13 +152,15 @@ for ((round = 1; round <= rounds; round++)); do
       continue
     fi
     parse "$workload"
+    other=run_janus
+    if [ "$mode" = pion ]; then other=run_pion; fi
     if [ "$mode" = ours ] || [ -n "$procs" ]; then
       run_ours "$workload" "$round"
     elif ((round % 2)); then
       run_ours "$workload" "$round"
-      run_janus "$workload" "$round"
+      "$other" "$workload" "$round"
     else
-      run_janus "$workload" "$round"
+      "$other" "$workload" "$round"
       run_ours "$workload" "$round"
     fi
   done

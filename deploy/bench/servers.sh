@@ -148,4 +148,12 @@ CONF
   await listening "$port"
 }
 
+# start_pion: the usual SFU on Pion's PeerConnection, over our own socket.
+start_pion() {
+  "$bin" loadtest pionsfu --media-ip "$media_ip" >"$work/server.log" 2>&1 &
+  server=$!
+  await grep -q 'pionsfu at' "$work/server.log"
+  url=$(sed -nE 's/.*pionsfu at (.*)/\1/p' "$work/server.log") admin="" version=pion
+}
+
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }

@@ -53,7 +53,7 @@ func rules() map[string]rule {
 	all := map[string]rule{
 		"cmd/chatmed": {may: slices.Concat(wired, clinical, []string{
 			"api", "signaling", "waitingroom", "recording", "sfu", "sfu/relay", "web",
-			consult, auth, "internal/limits", "internal/blob", "internal/fhir", "internal/loadtest",
+			consult, auth, "internal/limits", "internal/blob", "internal/fhir", "internal/loadtest", "internal/loadtest/pionsfu",
 		})},
 		"api":         {may: append([]string{consult, auth, "internal/limits", "internal/fhir", "waitingroom"}, clinical...)},
 		"signaling":   {may: []string{consult, auth, "sfu", "waitingroom"}},
@@ -82,7 +82,9 @@ func rules() map[string]rule {
 		"web":                {},
 
 		// It measures a server from outside, as clients see it.
-		"internal/loadtest": {},
+		"internal/loadtest": {may: []string{"internal/loadtest/pionsfu"}},
+		// A server to compare with, on our socket.
+		"internal/loadtest/pionsfu": {may: []string{"sfu/udpmux"}},
 
 		// Only tests import these.
 		"internal/architecture":      {},

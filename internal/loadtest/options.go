@@ -13,6 +13,7 @@ import (
 const (
 	TargetChatMed = "chatmed"
 	TargetJanus   = "janus"
+	TargetPion    = "pion" // package pionsfu, the path that ours goes around
 )
 
 const (
@@ -22,9 +23,9 @@ const (
 
 // Options say what load is put on which server.
 type Options struct {
-	Target  string // TargetChatMed or TargetJanus
+	Target  string // TargetChatMed, TargetJanus or TargetPion
 	URL     string // of the server: http://… or, for Janus, ws://…
-	Key     string // API key; unused for Janus
+	Key     string // API key of ChatMed
 	Admin   string // URL of the admin pages, for /metrics; "" for none
 	PID     int    // of the server's process on this machine; 0 for unknown
 	Name    string // of the workload, in the report
@@ -51,8 +52,8 @@ type Options struct {
 // check reports the first mistake.
 func (o *Options) check() error {
 	switch {
-	case o.Target != TargetChatMed && o.Target != TargetJanus:
-		return fmt.Errorf("unknown target %q: %s or %s", o.Target, TargetChatMed, TargetJanus)
+	case o.Target != TargetChatMed && o.Target != TargetJanus && o.Target != TargetPion:
+		return fmt.Errorf("unknown target %q: %s, %s or %s", o.Target, TargetChatMed, TargetJanus, TargetPion)
 	case o.Target == TargetChatMed && o.Key == "":
 		return errors.New("an API key is needed: make one with chatmed keys create --plan enterprise --mode test, and give it as --key or LOADTEST_KEY")
 	case o.Rooms < 1 || o.Rooms > maxRooms || o.Participants < 2 || o.Rooms*o.Participants > maxPeers:

@@ -91,8 +91,11 @@ func newLoad(o Options, out io.Writer) (*load, error) {
 }
 
 func newTarget(o *Options, p profile) (target, error) {
-	if o.Target == TargetJanus {
+	switch o.Target {
+	case TargetJanus:
 		return newJanus(o, p)
+	case TargetPion:
+		return newPion(o, p), nil
 	}
 	return newChatMed(o, p)
 }
