@@ -134,6 +134,21 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// during calls f again and again for that long.
+func during(d time.Duration, f func()) {
+	end, tick := time.NewTimer(d), time.NewTicker(20*time.Millisecond)
+	defer end.Stop()
+	defer tick.Stop()
+	for {
+		f()
+		select {
+		case <-end.C:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
 // running starts l's Run and stops it with the test.
 func running(t testing.TB, l *Limiter) {
 	ctx, cancel := context.WithCancel(context.Background())

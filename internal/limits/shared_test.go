@@ -201,12 +201,11 @@ func TestCrash(t *testing.T) {
 		t.Fatalf("child: %q, %v", line, err)
 	}
 	l := New(s.Client(), onePlan(0, 0, 5), time.Now, quiet)
-	began := time.Now()
-	for time.Since(began) < 3*time.Second { // longer than a lease: they are renewed
+	during(3*time.Second, func() { // longer than a lease: they are renewed
 		if d := request(t, l, "k"); d.Allowed {
 			t.Fatal("a slot of a living process was given away")
 		}
-	}
+	})
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -401,11 +400,11 @@ func TestRunRenews(t *testing.T) {
 	running(t, l)
 	p, _ := try(t, l, "k")
 	other := New(s.Client(), onePlan(0, 0, 1), time.Now, quiet)
-	for began := time.Now(); time.Since(began) < 2500*time.Millisecond; {
+	during(2500*time.Millisecond, func() {
 		if d := request(t, other, "k"); d.Allowed {
 			t.Fatal("the slot of a long request was given away")
 		}
-	}
+	})
 	p.Release(t.Context())
 	if d := request(t, other, "k"); !d.Allowed {
 		t.Errorf("after the release: %+v", d)
