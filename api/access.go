@@ -47,6 +47,7 @@ func (s *server) authenticate(c *gin.Context) {
 		return
 	}
 	s.known.note(secret, from)
+	s.corsOfKey(c, key)
 	requestOf(c).key = key
 }
 

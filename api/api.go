@@ -34,8 +34,10 @@ type server struct {
 	metrics  *metrics
 	sealer   *sealer
 	known    *knownKeys
-	timeout  time.Duration
-	origins  map[string]bool
+
+	keyOrigins *keyOrigins
+	timeout    time.Duration
+	origins    map[string]bool
 }
 
 // route binds an operation of openapi.yaml to its handler.
@@ -68,6 +70,7 @@ func New(d Deps) (http.Handler, error) {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	s.known = newKnownKeys()
+	s.keyOrigins = &keyOrigins{keys: d.AllKeys, log: s.Log, tick: time.Now}
 	if s.metrics, err = newMetrics(d.Registry); err != nil {
 		return nil, fmt.Errorf("api: metrics: %w", err)
 	}

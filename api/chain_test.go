@@ -2,8 +2,10 @@ package api
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -11,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/chatmed/chatmed/internal/consult"
 )
 
 func TestRequestID(t *testing.T) {
@@ -77,6 +81,51 @@ func TestCORS(t *testing.T) {
 		}
 	}
 }
+
+// A key's allowed origins may call with that key, and with no other.
+func TestCORSOfAKey(t *testing.T) {
+	w := newWorld(t)
+	origin := withHeader("Origin", "https://clinic.example")
+	preflight := withHeader("Access-Control-Request-Method", "POST")
+	secret := w.call("POST", keysPath, map[string]any{"name": "x", "allowed_origins": []string{"https://clinic.example"}}).str("secret")
+	allowed := func(a *reply) bool { return a.header.Get("Access-Control-Allow-Origin") == "https://clinic.example" }
+	if a := w.call("OPTIONS", videoPath+"create", nil, origin, preflight, withoutKey); a.status != 204 || !allowed(a) {
+		t.Errorf("preflight: %d %v", a.status, a.header)
+	}
+	if a := w.call("GET", me, nil, withKey(secret), origin); !allowed(a) || a.header.Get("Cross-Origin-Resource-Policy") != "cross-origin" {
+		t.Errorf("own key: %v", a.header)
+	}
+	if a := w.call("GET", me, nil, withKey(w.otherKey), origin); allowed(a) || a.header.Get("Cross-Origin-Resource-Policy") != "same-origin" {
+		t.Errorf("another key: %v", a.header)
+	}
+	if a := w.call("GET", me, nil, withKey("sk_live_wrong"), origin); !allowed(a) {
+		t.Error("the page cannot read why it is refused")
+	}
+	for _, other := range []string{"https://evil.example", "null", "http://clinic.example", "https://clinic.example:8443"} {
+		if a := w.call("OPTIONS", videoPath+"create", nil, withHeader("Origin", other), preflight); a.status != 405 || a.header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s: %d %v", other, a.status, a.header)
+		}
+	}
+}
+
+func TestOriginsOfRevokedKeysEnd(t *testing.T) {
+	c := &clock{at: time.Date(2025, 1, 15, 10, 30, 0, 0, time.UTC)}
+	keys := &listed{{AllowedOrigins: []string{"https://a.example"}}}
+	k := &keyOrigins{keys: keys, tick: c.now, log: slog.New(slog.DiscardHandler)}
+	if !k.allow(t.Context(), "https://a.example") || k.allow(t.Context(), "https://b.example") {
+		t.Error("not as listed")
+	}
+	at := c.now()
+	(*keys)[0].RevokedAt = &at
+	c.advance(originsAge + time.Second)
+	if k.allow(t.Context(), "https://a.example") {
+		t.Error("a revoked key still allows")
+	}
+}
+
+type listed []consult.APIKey
+
+func (l *listed) List(context.Context) ([]consult.APIKey, error) { return *l, nil }
 
 // The log names routes and ids; a value that a caller or a patient sent never
 // stands in it.

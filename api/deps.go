@@ -109,6 +109,12 @@ type Keys interface {
 	Authenticate(ctx context.Context, secret string, from netip.Addr) (*consult.APIKey, error)
 }
 
+// AllKeys lists the keys of every account (auth.Keys), for the origins they
+// allow; it answers to nobody.
+type AllKeys interface {
+	List(ctx context.Context) ([]consult.APIKey, error)
+}
+
 // KeyAdmin manages the keys of an account (auth.Keys).
 type KeyAdmin interface {
 	KeyByID(ctx context.Context, sc consult.Scope, id string) (*consult.APIKey, error)
@@ -138,7 +144,7 @@ type Config struct {
 	// believed; empty believes nobody.
 	TrustedProxies []string
 	// AllowedOrigins are web origins, such as https://clinic.example, whose
-	// pages may read answers (CORS); empty allows none.
+	// pages may read answers (CORS) beside those of keys.
 	AllowedOrigins []string
 	// RequestTimeout bounds one API request, its body included; 0 is 15 s.
 	RequestTimeout time.Duration
@@ -163,6 +169,7 @@ type Deps struct {
 	Limits         Limits
 	Keys           Keys
 	KeyAdmin       KeyAdmin
+	AllKeys        AllKeys // nil: pages of no key's origins may call
 	Tokens         Tokens
 	Links          Links
 	// Monitor asks the dependencies; nil is one without any.

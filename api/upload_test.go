@@ -38,7 +38,7 @@ func uploadWorld(t *testing.T) *world {
 		must(t, err)
 		m, err := newMetrics(nil)
 		must(t, err)
-		s = &server{Deps: *d, contract: ct, metrics: m, timeout: defaultRequestTimeout, known: newKnownKeys()}
+		s = &server{Deps: *d, contract: ct, metrics: m, timeout: defaultRequestTimeout, known: newKnownKeys(), keyOrigins: &keyOrigins{}}
 	})
 	count := func(_ context.Context, r *request) (any, error) {
 		n := int64(0)

@@ -187,7 +187,7 @@ func (a *app) openHTTP() (err error) {
 		Consultations: a.consultations, Sessions: a.consultations, WaitingRoom: a.waitingRoom,
 		Desk: a.waitingRoom, Presence: a.waitingRoom, Tickets: a.store, Patients: patients{a.store},
 		Room: a.signal, Participations: a.store, Idempotency: a.store,
-		Keys: a.keys, KeyAdmin: a.keys, Limits: a.limits, Tokens: a.tokens, Links: a.links, Monitor: a.monitor,
+		Keys: a.keys, KeyAdmin: a.keys, AllKeys: a.keys, Limits: a.limits, Tokens: a.tokens, Links: a.links, Monitor: a.monitor,
 		Signal: a.signal, Web: web.Handler(web.Config{FrameAncestors: a.frameAncestors}),
 		Now: a.now, Log: a.log, Registry: a.registry,
 	})
