@@ -140,7 +140,7 @@ func (pub *publication) historyLocked() time.Duration {
 	for _, s := range pub.subs {
 		rtt = max(rtt, s.t.media.rtt.value())
 	}
-	return min(max(200*time.Millisecond+3*rtt, minHistory), maxHistory)
+	return min(max(150*time.Millisecond+3*rtt, minHistory), maxHistory)
 }
 
 // keepHistoryLocked follows the subscribers' round trips.

@@ -32,6 +32,7 @@ const (
 
 // serve builds the server, answers until ctx ends, and stops it in order.
 func serve(ctx context.Context, cfg *config.Config, demo bool, out io.Writer) error {
+	tuneMemory()
 	l, err := listen(ctx, cfg)
 	if err != nil {
 		return err
@@ -40,6 +41,7 @@ func serve(ctx context.Context, cfg *config.Config, demo bool, out io.Writer) er
 	if err != nil {
 		return errors.Join(err, l.close())
 	}
+	settleMemory()
 	a.start(l)
 	a.log.Info("serving", "addr", l.public.Addr().String(), "admin", l.admin.Addr().String(), "url", cfg.PublicURL,
 		"media", fmt.Sprint(a.media.Candidates()), "version", version)
