@@ -122,7 +122,7 @@ func (s *server) once(c *gin.Context, h handler, key string) {
 		}
 	}()
 	out, err := h(ctx, r)
-	status, body := http.StatusOK, any(out)
+	status, body := http.StatusOK, out
 	if err != nil {
 		e := s.callerError(ctx, err)
 		status, body = e.Code.Status(), errorBody{Error: e.Code, Message: e.Message, Code: e.Code.Status(), Reason: e.Reason, Fields: e.Fields}

@@ -106,7 +106,7 @@ func (s *server) fail(c *gin.Context, err error) {
 // callers is a dependency's if one is down now, and else our own.
 func (s *server) callerError(ctx context.Context, err error) *consult.Error {
 	var e *consult.Error
-	if errors.As(err, &e) && e.Code != consult.InternalError && !(e.Code == consult.ServiceUnavailable && e.Reason == "") {
+	if errors.As(err, &e) && worded(e) {
 		return e
 	}
 	var p *panicError
@@ -126,6 +126,12 @@ func (s *server) callerError(ctx context.Context, err error) *consult.Error {
 		}
 	}
 	return consult.AsError(err)
+}
+
+// worded reports whether e says all there is to say: it is not ours, and if a
+// dependency's, it names it.
+func worded(e *consult.Error) bool {
+	return e.Code != consult.InternalError && (e.Code != consult.ServiceUnavailable || e.Reason != "")
 }
 
 // dependencyDown names what does not answer, by class and nothing more.

@@ -140,7 +140,7 @@ func statusHTML(snap snapshot, lang string, header map[string]string) (any, erro
 		Components, Trouble []statusRow
 		Width               int
 	}{
-		Lang: lang, Dir: "ltr", Style: template.CSS(statusStyle), T: words, //nolint:gosec // our own file
+		Lang: lang, Dir: "ltr", Style: template.CSS(statusStyle), T: words,
 		State: b.Status, Headline: words["overall_"+string(b.Status)], Updated: b.UpdatedAt, Since: b.ObservedSince,
 		Width: historySlots * slotWidth,
 	}

@@ -20,7 +20,7 @@ var statusWords = map[string]map[string]string{
 	"fr": {
 		"title": "État du service", "overall_operational": "Tout fonctionne", "overall_degraded": "Certaines parties sont perturbées",
 		"overall_outage": "Le service est en panne", "operational": "fonctionne", "degraded": "perturbé", "outage": "en panne",
-		"components": "Composants", "history": "Les dernières 24 heures", "incidents": "Perturbations passées", "none": "Aucune depuis le démarrage de ce serveur.",
+		"components": "Composants", "history": "Les dernières 24 heures", "incidents": "Perturbations passées", "none": "Aucune depuis le lancement de ce serveur.",
 		"updated": "Vérifié le", "since": "Ce serveur observe depuis le", "ongoing": "toujours en cours", "from": "du", "to": "au",
 		"slots":         "{good} quarts d’heure sur {all} sans perturbation",
 		"component_api": "API", "component_signalling": "Signalisation", "component_media": "Audio et vidéo",
