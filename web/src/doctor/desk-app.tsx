@@ -1,11 +1,15 @@
 import type { ReadonlySignal } from '@preact/signals';
+import { useState } from 'preact/hooks';
 import { asKey, t } from '../i18n';
 import { Spinner } from '../ui/banners';
 import { Icon } from '../ui/icons';
 import { Explain } from '../ui/outcome';
 import { Page, Statement } from '../ui/page';
 import { TicketCard } from '../ui/ticket-card';
+import { presences } from '../signal/messages';
 import type { Desk, DeskPhase } from './desk';
+import { DeskDialog, type Task } from './desk-dialog';
+import { Action, TicketActions } from './ticket-actions';
 
 interface Props {
   desk: ReadonlySignal<Desk | null>;
@@ -74,15 +78,23 @@ function List({ desk }: { desk: Desk }) {
   const tickets = desk.tickets.value;
   const name = desk.doctorName.value;
   const arrived = desk.arrived.value;
+  const [task, setTask] = useState<Task | null>(null);
+  const begin = (next: Task) => {
+    desk.taskFailed.value = null;
+    setTask(next);
+  };
   return (
     <>
-      <div class="page-title">
-        <h1>{name ? t('desk.of', { name }) : t('desk.title')}</h1>
-        {tickets.length > 0 && (
-          <p class="lead" data-testid="queue-count">
-            {t('desk.count', { count: tickets.length })}
-          </p>
-        )}
+      <div class="desk-head">
+        <div class="page-title">
+          <h1>{name ? t('desk.of', { name }) : t('desk.title')}</h1>
+          {tickets.length > 0 && (
+            <p class="lead" data-testid="queue-count">
+              {t('desk.count', { count: tickets.length })}
+            </p>
+          )}
+        </div>
+        <PresenceSwitch desk={desk} />
       </div>
       {desk.down.value && (
         <p class="inline-banner" role="alert" data-testid="error-banner" data-reason="reconnecting">
@@ -99,6 +111,15 @@ function List({ desk }: { desk: Desk }) {
       <p class="visually-hidden" role="status">
         {arrived && t('desk.arrived', { name: arrived.patient_name || t('queue.unnamed') })}
       </p>
+      <p
+        class={desk.done.value === '' ? 'visually-hidden' : 'inline-banner done'}
+        role="status"
+        data-testid="desk-done"
+      >
+        {desk.done.value !== '' && <Icon name="check" />}
+        {desk.done.value}
+      </p>
+      <Admitted desk={desk} />
       {tickets.length === 0 ? (
         <div class="card empty">
           <span class="empty-mark">
@@ -108,19 +129,94 @@ function List({ desk }: { desk: Desk }) {
           <p class="lead">{t('desk.emptyHint')}</p>
         </div>
       ) : (
-        <ol class="tickets">
-          {tickets.map((ticket) => (
-            <li key={ticket.ticket_id}>
-              <TicketCard
-                ticket={ticket}
-                placed
-                busy={desk.admitting.value.has(ticket.ticket_id)}
-                onAdmit={() => void desk.admit(ticket.ticket_id)}
-              />
-            </li>
-          ))}
-        </ol>
+        <>
+          <ol class="tickets">
+            {tickets.map((ticket, i) => (
+              <li key={ticket.ticket_id}>
+                <TicketCard
+                  ticket={ticket}
+                  placed
+                  busy={desk.admitting.value.has(ticket.ticket_id)}
+                  onAdmit={() => void desk.admit(ticket.ticket_id)}
+                >
+                  <TicketActions desk={desk} ticket={ticket} last={i === tickets.length - 1} onTask={begin} />
+                </TicketCard>
+              </li>
+            ))}
+          </ol>
+          <p>
+            <Action
+              icon="chat"
+              text={t('desk.messageAll')}
+              label={t('desk.messageAll')}
+              testId="message-all"
+              onClick={() => begin({ kind: 'message_all' })}
+            />
+          </p>
+        </>
       )}
+      {task && <DeskDialog desk={desk} task={task} onClose={() => setTask(null)} />}
     </>
+  );
+}
+
+/** Whether the doctor can see patients, as their waiting pages tell them. */
+function PresenceSwitch({ desk }: { desk: Desk }) {
+  return (
+    <fieldset class="presence" data-testid="presence">
+      <legend>{t('desk.presence')}</legend>
+      <div class="presence-choices">
+        {presences.map((p) => (
+          <label key={p} class={`presence-choice ${p}`}>
+            <input
+              type="radio"
+              name="presence"
+              value={p}
+              data-testid={`presence-${p}`}
+              checked={desk.presence.value === p}
+              onChange={() => void desk.setPresence(p)}
+            />
+            <span>{t(`desk.presence.${p}`)}</span>
+          </label>
+        ))}
+      </div>
+    </fieldset>
+  );
+}
+
+/** Those who were let in and whose call has not begun: the way back to them, or theirs back. */
+function Admitted({ desk }: { desk: Desk }) {
+  const admitted = desk.admitted.value;
+  if (admitted.length === 0) return null;
+  return (
+    <section class="card admitted" aria-labelledby="admitted-title">
+      <h2 id="admitted-title">{t('desk.admittedTitle')}</h2>
+      <ul>
+        {admitted.map((ticket) => {
+          const name = ticket.patient_name || t('queue.unnamed');
+          return (
+            <li key={ticket.ticket_id} class="admitted-row">
+              <bdi>{name}</bdi>
+              <span class="ticket-actions">
+                <Action
+                  icon="cam"
+                  text={t('desk.open')}
+                  label={t('desk.openName', { name })}
+                  testId={`open-${ticket.ticket_id}`}
+                  onClick={() => void desk.admit(ticket.ticket_id)}
+                />
+                <Action
+                  icon="back"
+                  text={t('desk.sendBack')}
+                  label={t('desk.sendBackName', { name })}
+                  testId={`send-back-${ticket.ticket_id}`}
+                  onClick={() => void desk.sendBack(ticket)}
+                />
+              </span>
+            </li>
+          );
+        })}
+      </ul>
+    </section>
   );
 }

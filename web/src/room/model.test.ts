@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Participant, ServerMessage, SessionInfo, Slot } from '../signal/messages';
-import { apply, comings, end, initials, outside, slotsNeeded, tiles, type Model } from './model';
+import { apply, comings, end, initials, newestNote, outside, slotsNeeded, tiles, type Model } from './model';
 
 const session: SessionInfo = {
   session_id: 'vs_1',
@@ -41,6 +41,18 @@ const waiting: ServerMessage = {
 const admitted: ServerMessage = { type: 'admitted', answer: 'sdp', slots: [], participants: [], chat: [] };
 
 describe('apply', () => {
+  it('knows the newest thing the doctor wrote', () => {
+    const note = (id: string) => ({ id, name: 'D', text: 'x', sent_at: '2030-01-01T10:00:00Z' });
+    expect(newestNote(play(waiting))).toBeUndefined();
+    const told = play({
+      type: 'waiting',
+      ...seat,
+      waiting: { why: 'queue', position: 1, estimate: null, messages: [note('m1'), note('m2')] },
+    });
+    expect(newestNote(told)).toBe('m2');
+    expect(newestNote(apply(told, admitted, 0))).toBeUndefined();
+  });
+
   it('goes from waiting into the call, keeping the seat', () => {
     const m = play(waiting);
     expect(m).toMatchObject({ stage: 'waiting', selfId: 'p1', waiting: { position: 2 } });

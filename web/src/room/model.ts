@@ -29,6 +29,8 @@ export interface Model {
   participants: Participant[];
   chat: ChatMessage[];
   queue: QueueTicket[];
+  /** What the doctor gave as the reason for declining. */
+  note: string | null;
 }
 
 export const outside: Model = {
@@ -45,6 +47,7 @@ export const outside: Model = {
   participants: [],
   chat: [],
   queue: [],
+  note: null,
 };
 
 /** The model after one server message. `now` is in milliseconds since 1970. */
@@ -75,7 +78,7 @@ export function apply(m: Model, message: ServerMessage, now: number): Model {
     case 'session':
       return { ...m, session: message.session };
     case 'ended':
-      return end(m, message.reason, now);
+      return end({ ...m, note: message.note ?? null }, message.reason, now);
     case 'moved':
       return end(m, 'moved', now);
     case 'ack':
@@ -119,6 +122,11 @@ function enterCall(
     chat: c.chat,
     queue: c.queue ?? m.queue,
   };
+}
+
+/** The id of the last thing the doctor wrote to a patient who waits. */
+export function newestNote(m: Model): string | undefined {
+  return m.waiting?.messages?.at(-1)?.id;
 }
 
 /** A remote picture on the stage. */

@@ -266,6 +266,38 @@ describe('Room', () => {
     expect(FakeWebSocket.all).toHaveLength(1);
   });
 
+  it('joins anew with a new offer when it is sent back to the waiting room', async () => {
+    const { room } = await open();
+    socket().reply('join', waiting);
+    await settle();
+    socket().push({ type: 'admitted', answer: 'sdp', ...inCall });
+    await settle();
+    socket().push(waiting);
+    await settle();
+    expect(FakeWebSocket.all).toHaveLength(2);
+    expect(socket().sent[0]).toMatchObject({ type: 'join', instance: 'i1', offer: 'offer 1' });
+    expect(FakePeerConnection.all.map((p) => p.signalingState)).toEqual(['closed', 'stable']);
+    socket().reply('join', waiting);
+    await settle();
+    expect(room.phase.value).toBe('waiting');
+    socket().push({ type: 'admitted', answer: 'sdp2', ...inCall });
+    await settle();
+    expect(peer().remoteDescription).toEqual({ type: 'answer', sdp: 'sdp2' });
+  });
+
+  it('keeps what the doctor gave as the reason, then and in a page opened later', async () => {
+    const first = (await open()).room;
+    socket().reply('join', waiting);
+    await settle();
+    socket().push({ type: 'ended', reason: 'declined', note: 'Call 112.' });
+    expect(first.model.value).toMatchObject({ ending: 'declined', note: 'Call 112.' });
+    const later = (await open()).room;
+    socket().reply('join', { ...refusal('consultation_cancelled'), note: 'Call 112.' } as ServerMessage);
+    await settle();
+    expect(later.failure.value).toBe('consultation_cancelled');
+    expect(later.model.value.note).toBe('Call 112.');
+  });
+
   it('ends for everyone only after a moment to think again', async () => {
     const { room } = await open();
     socket().reply('join', { type: 'joined', ...seat, role: 'doctor', answer: 'sdp', ...inCall });

@@ -13,11 +13,9 @@ import {
   type Slot,
   type Source,
 } from '../signal/messages';
-import type { PlainKey } from '../i18n';
-import { apply, comings, end, outside, slotsNeeded, type Ending, type Model } from './model';
+import { apply, comings, end, newestNote, outside, slotsNeeded, type Ending, type Model } from './model';
 import { OwnMedia } from './own';
 import type { PageMemory } from './page';
-import { refusal } from './refusals';
 import { RoomState } from './state';
 
 export interface RoomConfig {
@@ -55,7 +53,6 @@ export class Room extends RoomState {
   /** Raised by each opened socket: an answer to an older one is void. */
   private attempt = 0;
   private endTimer: ReturnType<typeof setInterval> | undefined;
-  private noticeTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly config: RoomConfig,
@@ -153,11 +150,6 @@ export class Room extends RoomState {
     }
   }
 
-  showChat(open: boolean): void {
-    this.read.value = this.model.value.chat.length;
-    this.chatOpen.value = open;
-  }
-
   retryDevices(): void {
     const media = this.own.get();
     const started = this.observer ? Promise.resolve() : media.start();
@@ -175,14 +167,6 @@ export class Room extends RoomState {
       this.own.get().stopScreen();
       this.tell('call.shareFailed');
     }
-  }
-
-  unlockSound(): void {
-    this.views.unlock();
-  }
-
-  dismissNotice(): void {
-    this.notice.value = null;
   }
 
   private connect(media: LocalMedia): void {
@@ -234,6 +218,8 @@ export class Room extends RoomState {
     } catch (error) {
       if (stale()) return;
       const reason = error instanceof SignalError ? error.reason : 'internal';
+      const note = error instanceof SignalError ? error.note : undefined;
+      if (note !== undefined) this.model.value = { ...this.model.value, note };
       if (reason === NO_REPLY || TRY_AGAIN.has(reason)) link.renew();
       else this.fail(reason);
     }
@@ -349,7 +335,19 @@ export class Room extends RoomState {
     return this.transport !== null;
   }
 
+  /** Back in the waiting room: the server has closed our media, only a new join brings it back. */
+  private sentBack(): void {
+    this.link?.stop();
+    this.transport?.close();
+    this.link = this.transport = null;
+    void this.rejoin(false);
+  }
+
   private noteChanges(before: Model, now: Model): void {
+    if (now.stage === 'waiting') {
+      if (before.stage === 'call') this.sentBack();
+      else if (before.stage === 'waiting' && newestNote(now) !== newestNote(before)) this.chime.play();
+    }
     if (before.stage === 'outside') this.own.stopMetering();
     if (before.stage === 'waiting' && now.stage === 'call') {
       this.chime.play();
@@ -364,21 +362,6 @@ export class Room extends RoomState {
     if (now.stage === 'call' && now.participants !== before.participants) {
       this.transport?.needSlots(slotsNeeded(now.participants)).catch(() => undefined);
     }
-  }
-
-  /** Runs a request whose failure is told in a banner. */
-  private async ask(request: () => Promise<unknown> | undefined): Promise<void> {
-    try {
-      await request();
-    } catch (error) {
-      this.tell(refusal(error instanceof SignalError ? error.reason : ''));
-    }
-  }
-
-  private tell(key: PlainKey): void {
-    clearTimeout(this.noticeTimer);
-    this.notice.value = key;
-    this.noticeTimer = setTimeout(() => (this.notice.value = null), 8_000);
   }
 
   private closed(code: number): void {

@@ -3,6 +3,8 @@ import type { PlainKey } from '../i18n';
 import { idleState, type LocalState } from '../media/local';
 import type { Quality } from '../media/quality';
 import { Views } from '../media/views';
+import { SignalError } from '../signal/messages';
+import { refusal } from './refusals';
 import { outside, type Model } from './model';
 
 export type Phase = 'loading' | 'explain' | 'check' | 'waiting' | 'call' | 'ended' | 'error';
@@ -47,4 +49,33 @@ export class RoomState {
   readonly heard = signal(false);
   /** Going back in without the device check, after a reload. */
   protected readonly returning = signal(false);
+  private noticeTimer: ReturnType<typeof setTimeout> | undefined;
+
+  showChat(open: boolean): void {
+    this.read.value = this.model.value.chat.length;
+    this.chatOpen.value = open;
+  }
+
+  unlockSound(): void {
+    this.views.unlock();
+  }
+
+  dismissNotice(): void {
+    this.notice.value = null;
+  }
+
+  /** Runs a request whose failure is told in a banner. */
+  protected async ask(request: () => Promise<unknown> | undefined): Promise<void> {
+    try {
+      await request();
+    } catch (error) {
+      this.tell(refusal(error instanceof SignalError ? error.reason : ''));
+    }
+  }
+
+  protected tell(key: PlainKey): void {
+    clearTimeout(this.noticeTimer);
+    this.notice.value = key;
+    this.noticeTimer = setTimeout(() => (this.notice.value = null), 8_000);
+  }
 }

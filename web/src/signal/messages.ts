@@ -54,6 +54,25 @@ export interface QueueTicket {
   waiting_since: string | null;
 }
 
+/** A patient who was let in and whose call has not begun. */
+export interface AdmittedTicket {
+  ticket_id: string;
+  session_id: string;
+  patient_name: string;
+  admitted_at: string;
+}
+
+export const presences = ['available', 'busy', 'away'] as const;
+export type Presence = (typeof presences)[number];
+
+/** What the doctor wrote to a patient who waits. */
+export interface WaitingNote {
+  id: string;
+  name: string;
+  text: string;
+  sent_at: string;
+}
+
 export interface SessionInfo {
   session_id: string;
   status: 'waiting' | 'active' | 'ended' | 'cancelled';
@@ -74,6 +93,9 @@ export interface WaitingInfo {
   position?: number;
   estimate: { expected_seconds: number; low_seconds: number; high_seconds: number } | null;
   opens_at?: string;
+  /** In the queue: whether the doctor is there. */
+  doctor?: { presence: Presence; online: boolean };
+  messages?: WaitingNote[];
 }
 
 interface Seat {
@@ -110,10 +132,22 @@ export type ClientMessage =
   | { type: 'media'; source: Source; muted: boolean }
   | { type: 'chat'; text: string }
   | { type: 'admit'; ticket_id: string }
+  | DeskMessage
+  | { type: 'eject'; participant_id: string }
   | { type: 'end' }
   | { type: 'leave' }
   | { type: 'ping' }
   | { type: 'watch'; protocol: number; token: string };
+
+/** What a doctor does with the queue. */
+export type DeskMessage =
+  | { type: 'message'; ticket_id: string; text: string }
+  | { type: 'message_all'; text: string }
+  | { type: 'reorder'; ticket_id: string; position: number }
+  | { type: 'send_back'; ticket_id: string }
+  | { type: 'transfer'; ticket_id: string; doctor_id: string; doctor_name?: string }
+  | { type: 'decline'; ticket_id: string; reason?: string }
+  | { type: 'presence'; presence: Presence };
 
 export type Joined = { type: 'joined'; id?: string; answer?: string } & Seat & CallState;
 export type Waiting = { type: 'waiting'; id?: string; waiting: WaitingInfo } & Seat;
@@ -129,6 +163,8 @@ export interface ErrorMessage {
   message: string;
   code: number;
   fatal: boolean;
+  /** What the doctor told the patient on declining. */
+  note?: string;
 }
 
 export type EndReason = 'doctor' | 'api' | 'nobody_present' | 'cancelled' | 'expired' | 'declined';
@@ -142,23 +178,46 @@ export type ServerMessage =
   | { type: 'slots'; slots: Slot[] }
   | { type: 'participants'; participants: Participant[] }
   | { type: 'chat'; message: ChatMessage }
-  | { type: 'queue'; tickets: QueueTicket[] }
-  | { type: 'watching'; id?: string; doctor_id: string; doctor_name: string; tickets: QueueTicket[] }
+  | { type: 'queue'; tickets: QueueTicket[]; admitted?: AdmittedTicket[] }
+  | ({
+      type: 'watching';
+      id?: string;
+      doctor_id: string;
+      doctor_name: string;
+      tickets: QueueTicket[];
+      admitted: AdmittedTicket[];
+    } & DoctorState)
+  | ({ type: 'presence' } & DoctorState)
   | { type: 'session'; session: SessionInfo }
-  | { type: 'ended'; reason: EndReason }
+  | { type: 'ended'; reason: EndReason; note?: string }
   | { type: 'moved' }
-  | { type: 'ack'; id?: string; message_id?: string; doctor_join_url?: string }
+  | Ack
   | { type: 'pong'; id?: string }
   | ErrorMessage;
 
+export interface Ack {
+  type: 'ack';
+  id?: string;
+  message_id?: string;
+  doctor_join_url?: string;
+  /** How many were told. */
+  count?: number;
+}
+
+interface DoctorState {
+  presence: Presence;
+  online: boolean;
+}
+
 /** The reply that each request gets; the others are answered by pushes or not at all. */
-export interface Replies {
+export interface Replies extends Record<DeskMessage['type'], Ack> {
   join: Joined | Waiting;
   resume: Resumed;
   offer: Extract<ServerMessage, { type: 'answer' }>;
-  chat: Extract<ServerMessage, { type: 'ack' }>;
-  admit: Extract<ServerMessage, { type: 'ack' }>;
-  end: Extract<ServerMessage, { type: 'ack' }>;
+  chat: Ack;
+  admit: Ack;
+  eject: Ack;
+  end: Ack;
   watch: Extract<ServerMessage, { type: 'watching' }>;
 }
 export type RequestMessage = Extract<ClientMessage, { type: keyof Replies }>;
@@ -168,13 +227,14 @@ export class SignalError extends Error {
   constructor(
     readonly reason: string,
     readonly fatal: boolean,
+    readonly note?: string,
   ) {
     super(reason);
     this.name = 'SignalError';
   }
 
   static from(m: ErrorMessage): SignalError {
-    return new SignalError(m.reason !== undefined && m.reason !== '' ? m.reason : m.error, m.fatal);
+    return new SignalError(m.reason !== undefined && m.reason !== '' ? m.reason : m.error, m.fatal, m.note);
   }
 }
 

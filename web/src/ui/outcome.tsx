@@ -18,6 +18,7 @@ export function Ended() {
       reason={ending}
       testId="ended"
     >
+      {ending === 'declined' && <DoctorsNote />}
       {started !== null && endedAt !== null && endedFrom === 'call' && (
         <dl class="times">
           <Fact name={t('ended.started')} value={appointment(new Date(started), new Date())} />
@@ -43,6 +44,18 @@ export function Ended() {
         </p>
       )}
     </Statement>
+  );
+}
+
+/** The reason the doctor gave for declining, if any. */
+function DoctorsNote() {
+  const { note } = useRoom().model.value;
+  if (note === null) return null;
+  return (
+    <figure class="doctors-note" data-testid="decline-note">
+      <figcaption>{t('ended.declinedNote')}</figcaption>
+      <blockquote dir="auto">{note}</blockquote>
+    </figure>
   );
 }
 
@@ -100,12 +113,15 @@ export function Failed() {
       : reason === 'consultation_ended'
         ? 'ended.title'
         : reason === 'consultation_cancelled'
-          ? 'ended.cancelledTitle'
+          ? room.model.value.note === null
+            ? 'ended.cancelledTitle'
+            : 'ended.declinedTitle'
           : TECHNICAL.has(reason)
             ? 'error.technicalTitle'
             : 'error.title';
   return (
     <Statement title={t(title)} text={t(key)} testId="error-banner" reason={given} alert>
+      <DoctorsNote />
       {reason === 'already_connected' && (
         <button
           type="button"

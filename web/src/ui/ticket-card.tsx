@@ -1,3 +1,4 @@
+import type { ComponentChildren } from 'preact';
 import { t } from '../i18n';
 import { number, waited } from '../i18n/format';
 import type { QueueTicket } from '../signal/messages';
@@ -10,10 +11,12 @@ interface Props {
   /** Shows the place in the queue, in the list of all. */
   placed?: boolean;
   onAdmit: () => void;
+  /** What else can be done with it. */
+  children?: ComponentChildren;
 }
 
 /** A waiting patient as the doctor sees them. */
-export function TicketCard({ ticket, busy, placed = false, onAdmit }: Props) {
+export function TicketCard({ ticket, busy, placed = false, onAdmit, children }: Props) {
   const now = useNow(10_000);
   const name = ticket.patient_name || t('queue.unnamed');
   const since = now - Date.parse(ticket.waiting_since ?? ticket.joined_at);
@@ -57,6 +60,7 @@ export function TicketCard({ ticket, busy, placed = false, onAdmit }: Props) {
       >
         {busy ? t('queue.admitting') : t('queue.admit')}
       </button>
+      {children}
     </article>
   );
 }

@@ -1,6 +1,6 @@
 import { t } from '../i18n';
-import { appointment, clock, estimateWords, number } from '../i18n/format';
-import type { SessionInfo, WaitingInfo } from '../signal/messages';
+import { appointment, clock, estimateWords, number, timeOfDay } from '../i18n/format';
+import type { SessionInfo, WaitingInfo, WaitingNote } from '../signal/messages';
 import { Preview } from './check';
 import { useNow, useRoom } from './context';
 import { DeviceProblems } from './devices';
@@ -23,6 +23,10 @@ export function Waiting() {
         )}
         <p class="hint">{t('wait.keepOpen')}</p>
       </section>
+      {/* Always there: a live region that comes with its first words says nothing. */}
+      <div class="waiting-notes-place" aria-live="polite" aria-relevant="additions">
+        {waiting.messages !== undefined && waiting.messages.length > 0 && <Notes notes={waiting.messages} />}
+      </div>
       <section class="waiting-side" aria-labelledby="own-devices">
         {!room.observer && (
           <>
@@ -50,6 +54,16 @@ function Queue({ waiting, session }: { waiting: WaitingInfo; session: SessionInf
           ? t('wait.forDoctor', { name: session.doctor_name })
           : t('wait.forDoctorUnnamed')}
       </p>
+      {waiting.doctor && (
+        <p
+          class={`presence-line ${waiting.doctor.presence} ${waiting.doctor.online ? 'online' : ''}`}
+          data-testid="doctor-presence"
+          data-presence={waiting.doctor.presence}
+          data-online={waiting.doctor.online}
+        >
+          {presenceWords(waiting.doctor)}
+        </p>
+      )}
       <dl class="figures">
         {position !== undefined && (
           <div class="figure">
@@ -74,6 +88,36 @@ function Queue({ waiting, session }: { waiting: WaitingInfo; session: SessionInf
         </div>
       </dl>
     </>
+  );
+}
+
+function presenceWords({ presence, online }: NonNullable<WaitingInfo['doctor']>): string {
+  if (presence === 'away') return t('wait.doctorAway');
+  if (presence === 'busy') return t('wait.doctorBusy');
+  return online ? t('wait.doctorHere') : t('wait.doctorOffline');
+}
+
+/** What the doctor has written; a new message is announced by itself. */
+function Notes({ notes }: { notes: WaitingNote[] }) {
+  return (
+    <section class="card waiting-notes" aria-labelledby="from-doctor">
+      <h2 id="from-doctor">{t('wait.messages')}</h2>
+      <ol>
+        {notes.map((n) => {
+          const time = timeOfDay(new Date(n.sent_at));
+          return (
+            <li key={n.id} class="message" data-testid="waiting-message">
+              <p class="message-head">
+                {n.name ? t('chat.from', { name: n.name, time }) : <span>{time}</span>}
+              </p>
+              <p class="message-text" dir="auto">
+                {n.text}
+              </p>
+            </li>
+          );
+        })}
+      </ol>
+    </section>
   );
 }
 

@@ -123,6 +123,7 @@
             code: 401,
             fatal: true,
             reason: scenario.error,
+            ...(scenario.note ? { note: scenario.note } : {}),
           };
         }
         if (scenario.waiting) return { type: 'waiting', ...seat(), waiting: scenario.waiting };
@@ -153,14 +154,33 @@
           doctor_id: 'd',
           doctor_name: scenario.session.doctor_name,
           tickets: scenario.queue ?? [],
+          admitted: scenario.admitted ?? [],
+          presence: scenario.presence ?? 'available',
+          online: true,
         };
       case 'offer': {
         const a = await answer(m.offer, m.replace === true);
         return { type: 'answer', answer: a.sdp, slots: a.slots };
       }
+      case 'message_all':
+        return { type: 'ack', count: scenario.queue?.length ?? 0 };
+      case 'transfer':
+        return {
+          type: 'error',
+          error: 'conflict',
+          message: 'no',
+          code: 409,
+          fatal: false,
+          reason: 'open_consultation',
+        };
       case 'chat':
       case 'admit':
       case 'end':
+      case 'message':
+      case 'reorder':
+      case 'send_back':
+      case 'decline':
+      case 'presence':
         return { type: 'ack' };
       case 'ping':
         return { type: 'pong' };

@@ -8,18 +8,24 @@ const names = {
     patient: 'Jeanne Martin',
     guest: 'Paul Martin',
     reason: 'Persistent headache for three days, sensitive to light',
+    note: 'I am about ten minutes late. Please have the list of your medicines at hand.',
+    declined: 'With these signs please go to the emergency department now, or call 112.',
   },
   fr: {
     doctor: 'Dr Amal Haddad',
     patient: 'Jeanne Martin',
     guest: 'Paul Martin',
     reason: 'Maux de tête persistants depuis trois jours, gêné par la lumière',
+    note: 'J’ai environ dix minutes de retard. Préparez la liste de vos médicaments, s’il vous plaît.',
+    declined: 'Avec ces signes, allez tout de suite aux urgences ou appelez le 15.',
   },
   ar: {
     doctor: 'د. أمل حداد',
     patient: 'ليلى منصور',
     guest: 'Paul Martin',
     reason: 'صداع مستمر منذ ثلاثة أيام مع حساسية للضوء',
+    note: 'سأتأخر نحو عشر دقائق. من فضلك جهّز قائمة أدويتك (مثل Ibuprofen 400 mg).',
+    declined: 'مع هذه الأعراض توجه الآن إلى قسم الطوارئ أو اتصل بالرقم 190.',
   },
 };
 
@@ -94,6 +100,7 @@ export function scenarios(lang) {
     flows: [{ participant_id: 'prt_d', source: 'camera', hue: 205 }],
     ...more,
   });
+  const desk = `/doctor#token=${token('doctor', lang, n.doctor)}`;
   const error = (reason) => ({
     at: patient,
     scenario: { camera, session: active, error: reason },
@@ -149,6 +156,32 @@ export function scenarios(lang) {
     'waiting-first': {
       at: patient,
       scenario: wait({ why: 'queue', ticket_id: 'wt_1', position: 1, estimate: null }),
+      steps: join,
+    },
+    'waiting-messages': {
+      at: patient,
+      scenario: wait({
+        why: 'queue',
+        ticket_id: 'wt_1',
+        position: 2,
+        estimate: { expected_seconds: 900, low_seconds: 620, high_seconds: 1400 },
+        doctor: { presence: 'away', online: true },
+        messages: [
+          { id: 'm1', name: n.doctor, text: n.note, sent_at: soon(-9) },
+          { id: 'm2', name: n.doctor, text: 'OK 👍', sent_at: soon(-1) },
+        ],
+      }),
+      steps: join,
+    },
+    'waiting-doctor-here': {
+      at: patient,
+      scenario: wait({
+        why: 'queue',
+        ticket_id: 'wt_1',
+        position: 1,
+        estimate: null,
+        doctor: { presence: 'available', online: true },
+      }),
       steps: join,
     },
     'waiting-scheduled': {
@@ -267,6 +300,23 @@ export function scenarios(lang) {
     },
     'ended-doctor': ended('doctor'),
     'ended-declined': ended('declined'),
+    'ended-declined-why': {
+      at: patient,
+      scenario: wait({ why: 'queue', ticket_id: 'wt_1', position: 1, estimate: null }),
+      steps: async (page) => {
+        await join(page);
+        await page.waitForSelector('[data-state=waiting]');
+        await page.evaluate(
+          (note) => window.fakeServer.push({ type: 'ended', reason: 'declined', note }),
+          n.declined,
+        );
+      },
+    },
+    'error-declined': {
+      at: patient,
+      scenario: { camera, session: active, error: 'consultation_cancelled', note: n.declined },
+      steps: join,
+    },
     'ended-left': {
       at: patient,
       scenario: call(),
@@ -287,6 +337,47 @@ export function scenarios(lang) {
           ticket(n, 2, 'away', 8, { patient_name: 'Paul Durand', reason: '' }),
           ticket(n, 3, 'queued', 75, { patient_name: 'Maximilian von und zu Hohenzollern-Sigmaringen' }),
         ],
+      },
+    },
+    'desk-admitted': {
+      at: desk,
+      scenario: {
+        session: active,
+        presence: 'busy',
+        queue: [ticket(n, 1, 'ready', 14), ticket(n, 2, 'ready', 3)],
+        admitted: [{ ticket_id: 'wt_9', session_id: 'vs_9', patient_name: n.guest, admitted_at: soon(-1) }],
+      },
+      steps: async (page) => {
+        await page.getByTestId('message-all').click();
+        await page.getByTestId('task-text').fill(n.note);
+        await page.getByTestId('task-submit').click();
+        await page.waitForTimeout(300);
+      },
+    },
+    'desk-message': {
+      at: desk,
+      scenario: { session: active, queue: [ticket(n, 1, 'ready', 14)] },
+      steps: async (page) => {
+        await page.getByTestId('message-wt_1').click();
+        await page.getByTestId('task-text').fill(n.note);
+      },
+    },
+    'desk-transfer': {
+      at: desk,
+      scenario: { session: active, queue: [ticket(n, 1, 'ready', 14)] },
+      steps: async (page) => {
+        await page.getByTestId('transfer-wt_1').click();
+        await page.getByTestId('task-doctor_id').fill('doc_2');
+        await page.getByTestId('task-submit').click();
+        await page.waitForTimeout(300);
+      },
+    },
+    'desk-decline': {
+      at: desk,
+      scenario: { session: active, queue: [ticket(n, 1, 'ready', 14)] },
+      steps: async (page) => {
+        await page.getByTestId('decline-wt_1').click();
+        await page.getByTestId('task-reason').fill(n.declined);
       },
     },
     'desk-empty': { at: `/doctor#token=${token('doctor', lang, n.doctor)}`, scenario: { session: active } },
