@@ -23,8 +23,10 @@ func (a *reply) ids(field string) string {
 	return strings.Join(out, " ")
 }
 
-func TestFiltersOfConsultations(t *testing.T) {
-	w := newWorld(t)
+func TestFiltersOfConsultations(t *testing.T) { onDatabases(t, filtersOfConsultations) }
+
+func filtersOfConsultations(t *testing.T, w *world) {
+	t.Helper()
 	make := func(doctor, patient string) string {
 		w.clock.advance(time.Minute)
 		return w.call("POST", videoPath+"create", map[string]any{"doctor_id": doctor, "patient_id": patient}).str("session_id")
@@ -49,8 +51,10 @@ func TestFiltersOfConsultations(t *testing.T) {
 	}
 }
 
-func TestMetadata(t *testing.T) {
-	w := newWorld(t)
+func TestMetadata(t *testing.T) { onDatabases(t, metadata) }
+
+func metadata(t *testing.T, w *world) {
+	t.Helper()
 	a := w.call("POST", videoPath+"create", map[string]any{
 		"doctor_id": "d", "patient_id": "p", "metadata": map[string]any{"appointment": "A-1", "room": "12"},
 	})

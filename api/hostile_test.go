@@ -35,8 +35,10 @@ var broken = map[string]string{
 	"NaN": `{"ttl_seconds":NaN}`, "BOM": "\xef\xbb\xbf{}", "XML": `<?xml version="1.0"?>`, "form": "a=b&c=d", "NUL": "\x00",
 }
 
-func TestWrongBodiesOfEveryOperation(t *testing.T) {
-	w := newWorld(t)
+func TestWrongBodiesOfEveryOperation(t *testing.T) { onDatabases(t, wrongBodiesOfEveryOperation) }
+
+func wrongBodiesOfEveryOperation(t *testing.T, w *world) {
+	t.Helper()
 	f := w.fixtures()
 	bodies := 0
 	for _, op := range w.contract.operations {
@@ -91,7 +93,11 @@ func complained(a *reply, field string) bool {
 }
 
 func TestWrongParametersOfEveryOperation(t *testing.T) {
-	w := newWorld(t)
+	onDatabases(t, wrongParametersOfEveryOperation)
+}
+
+func wrongParametersOfEveryOperation(t *testing.T, w *world) {
+	t.Helper()
 	f := fixtures{"session_id": "vs_1", "ticket_id": "wt_1", "participant_id": "prt_1", "key_id": "key_1", "doctor_id": "d", "patient_id": "p"}
 	hostile := []string{
 		"%00", "%0d%0aX-Evil:%201", "%ff%fe", "..%2f..%2fetc%2fpasswd", "%2e%2e", "a%20b", "%7Bid%7D", "'%20or%201=1--", "%25s%25n", "é", "*",
@@ -124,8 +130,10 @@ func TestWrongParametersOfEveryOperation(t *testing.T) {
 
 // Bodies that are made of right and wrong parts at random, the same ones in
 // every run: never a 5xx, and never a success that the schema would refuse.
-func TestRandomBodiesOfEveryOperation(t *testing.T) {
-	w := newWorld(t)
+func TestRandomBodiesOfEveryOperation(t *testing.T) { onDatabases(t, randomBodiesOfEveryOperation) }
+
+func randomBodiesOfEveryOperation(t *testing.T, w *world) {
+	t.Helper()
 	f := w.fixtures()
 	rng := rand.New(rand.NewPCG(1, 2))
 	pool := []any{

@@ -28,8 +28,10 @@ func (w *world) consultations(opts ...option) int {
 	return len(data)
 }
 
-func TestARepeatedCreateIsReplayed(t *testing.T) {
-	w := newWorld(t)
+func TestARepeatedCreateIsReplayed(t *testing.T) { onDatabases(t, aRepeatedCreateIsReplayed) }
+
+func aRepeatedCreateIsReplayed(t *testing.T, w *world) {
+	t.Helper()
 	first := w.call("POST", videoPath+"create", newConsultation, idempotent("k1"))
 	first.ok()
 	if first.header.Get(headerReplayed) != "" {
@@ -74,7 +76,11 @@ func TestAnIdempotencyKeyBelongsToOneRequest(t *testing.T) {
 }
 
 func TestConcurrentDuplicatesHaveOneEffect(t *testing.T) {
-	w := newWorld(t)
+	onDatabases(t, concurrentDuplicatesHaveOneEffect)
+}
+
+func concurrentDuplicatesHaveOneEffect(t *testing.T, w *world) {
+	t.Helper()
 	const n = 20
 	bodies := make([]string, n)
 	var wg sync.WaitGroup
@@ -236,8 +242,10 @@ func TestStoredAnswersAreSealed(t *testing.T) {
 }
 
 // Every POST of the description takes the header, and nothing else says so.
-func TestEveryPostIsIdempotent(t *testing.T) {
-	w := newWorld(t)
+func TestEveryPostIsIdempotent(t *testing.T) { onDatabases(t, everyPostIsIdempotent) }
+
+func everyPostIsIdempotent(t *testing.T, w *world) {
+	t.Helper()
 	for _, op := range w.contract.operations {
 		documented := strings.Contains(fmt.Sprint(w.contract.lookup("/paths/"+escapePointer(op.path)+"/"+strings.ToLower(op.method)+"/parameters")), "IdempotencyKey")
 		if documented != op.effects {

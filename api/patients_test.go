@@ -7,8 +7,10 @@ import (
 	"github.com/chatmed/chatmed/internal/consult"
 )
 
-func TestExportAndErasureOfAPatient(t *testing.T) {
-	w := newWorld(t)
+func TestExportAndErasureOfAPatient(t *testing.T) { onDatabases(t, exportAndErasureOfAPatient) }
+
+func exportAndErasureOfAPatient(t *testing.T, w *world) {
+	t.Helper()
 	const path = "/api/v1/patients/pat_1"
 	w.call("GET", path+"/export", nil).refused(404, "")
 	session := w.join("pat_1").str("session_id")

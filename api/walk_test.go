@@ -78,8 +78,10 @@ func ours(param string) bool { return param != "doctor_id" && param != "patient_
 
 // TestNothingCrossesAccountsOrModes calls every operation with the ids of
 // another account, and with those of the same account's other mode.
-func TestNothingCrossesAccountsOrModes(t *testing.T) {
-	w := newWorld(t)
+func TestNothingCrossesAccountsOrModes(t *testing.T) { onDatabases(t, nothingCrossesAccountsOrModes) }
+
+func nothingCrossesAccountsOrModes(t *testing.T, w *world) {
+	t.Helper()
 	f := w.fixtures()
 	w.call("PUT", "/api/v1/doctors/doc_1/presence", map[string]any{"presence": "busy"}).ok()
 	// marks are what an answer to others must not hold.
@@ -199,8 +201,10 @@ func flip(s string) string {
 }
 
 // Pages of every list: each item once, in order, while others are created.
-func TestPagesStayStableUnderInserts(t *testing.T) {
-	w := newWorld(t)
+func TestPagesStayStableUnderInserts(t *testing.T) { onDatabases(t, pagesStayStableUnderInserts) }
+
+func pagesStayStableUnderInserts(t *testing.T, w *world) {
+	t.Helper()
 	var want []string
 	for range 7 {
 		want = append(want, w.create().str("session_id"))

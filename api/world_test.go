@@ -21,6 +21,7 @@ import (
 	"github.com/chatmed/chatmed/internal/consult"
 	"github.com/chatmed/chatmed/internal/limits"
 	"github.com/chatmed/chatmed/internal/store"
+	"github.com/chatmed/chatmed/internal/store/pgtest"
 	"github.com/chatmed/chatmed/waitingroom"
 )
 
@@ -87,6 +88,17 @@ func (b *logBuffer) String() string {
 // newWorld starts a server; adjust may change its dependencies first.
 func newWorld(t *testing.T, adjust ...func(*Deps)) *world {
 	t.Helper()
+	return newWorldOn(t, "", adjust...)
+}
+
+// onDatabases runs a test on SQLite and on PostgreSQL.
+func onDatabases(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, newWorld(t)) })
+	t.Run("postgres", func(t *testing.T) { test(t, newWorldOn(t, pgtest.Start(t))) })
+}
+
+func newWorldOn(t *testing.T, dsn string, adjust ...func(*Deps)) *world {
+	t.Helper()
 	ctx := t.Context()
 	w := &world{
 		t: t, clock: &clock{at: time.Date(2025, 1, 15, 10, 30, 0, 987654000, time.UTC)},
@@ -96,7 +108,7 @@ func newWorld(t *testing.T, adjust ...func(*Deps)) *world {
 	var err error
 	w.contract, err = loadContract(openapiYAML)
 	must(t, err)
-	w.store, err = store.Open(ctx, "", t.TempDir(), log)
+	w.store, err = store.Open(ctx, dsn, t.TempDir(), log)
 	must(t, err)
 	w.closeStore = sync.OnceFunc(func() { _ = w.store.Close() })
 	t.Cleanup(w.closeStore)
