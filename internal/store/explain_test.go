@@ -13,7 +13,7 @@ import (
 
 // manyRows fills the database with rows of one large account: doctors, patients
 // and states in the proportions of a clinic that has run for years.
-const manyRows = 20_000
+const manyRows = 8_000
 
 func fillMany(t *testing.T, db database, raw *sql.DB) {
 	t.Helper()
@@ -32,10 +32,10 @@ func fillMany(t *testing.T, db database, raw *sql.DB) {
 		`INSERT INTO participations (id, account_id, mode, session_id, role, subject, name, joined_at)
 			`+numbers+`SELECT 'prt_' || i, 'acc_one', 'live', 'vs_' || i, 'doctor', 'x', '', i FROM n`,
 		`INSERT INTO users (id, account_id, mode, profile_id, name, email, created_at)
-			`+numbers+`SELECT 'usr_' || i, CASE WHEN i % 4 = 0 THEN 'acc_two' ELSE 'acc_one' END, 'live', 'prof_' || i, '', '', i FROM n WHERE i <= 10000`,
+			`+numbers+`SELECT 'usr_' || i, CASE WHEN i % 4 = 0 THEN 'acc_two' ELSE 'acc_one' END, 'live', 'prof_' || i, '', '', i FROM n`,
 		`INSERT INTO api_keys (id, account_id, mode, user_id, plan, prefix, hash, allowed_origins, created_at)
 			`+numbers+`SELECT 'key_' || i, CASE WHEN i % 4 = 0 THEN 'acc_two' ELSE 'acc_one' END, 'live',
-			'usr_' || i, 'starter', 'sk_live_0000', 'h' || i, '[]', i FROM n WHERE i <= 10000`,
+			'usr_' || i, 'starter', 'sk_live_0000', 'h' || i, '[]', i FROM n`,
 		`INSERT INTO idempotency (account_id, mode, key, operation_id, body_hash, subject, owner, done, status, body, created_at, expires_at, lease_until)
 			`+numbers+`SELECT 'acc_one', 'live', 'k' || i, '', '', '', '', TRUE, 200, '', i, i, i FROM n`,
 	)
