@@ -145,3 +145,21 @@ func TestParticipantsAndEject(t *testing.T) {
 		t.Errorf("ejected %v", room.ejected)
 	}
 }
+
+func TestTheAuditLogOfAConsultation(t *testing.T) {
+	w := newWorld(t)
+	session, _ := w.active()
+	w.call("POST", videoPath+session+"/end", nil).ok()
+	a := w.call("GET", videoPath+session+"/audit?limit=100", nil)
+	types := a.ids("type")
+	if !strings.HasPrefix(types, "consultation.created ") || !strings.HasSuffix(types, "consultation.ended") {
+		t.Errorf("types %s", types)
+	}
+	if strings.Contains(string(a.raw), "pat_1\"") || strings.Contains(string(a.raw), "Headache") {
+		t.Errorf("patient data: %s", a.raw)
+	}
+	first := w.call("GET", videoPath+session+"/audit?limit=1", nil)
+	if next := w.call("GET", videoPath+session+"/audit?limit=100&cursor="+first.str("next_cursor"), nil); first.ids("type")+" "+next.ids("type") != types {
+		t.Errorf("pages %s", next.raw)
+	}
+}

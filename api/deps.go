@@ -73,6 +73,18 @@ type Tickets interface {
 	Tickets(ctx context.Context, sc consult.Scope, f consult.TicketFilter, p consult.Page) ([]consult.Ticket, string, error)
 }
 
+// AuditEntry is a link of an account's audit chain.
+type AuditEntry struct {
+	Seq   int64 // counts from 1 in the account and mode
+	Event consult.Event
+	Hash  string // SHA-256 of the entry and the hash before it, hexadecimal
+}
+
+// Audit reads the audit log of a consultation, oldest entry first (the store).
+type Audit interface {
+	Audit(ctx context.Context, sc consult.Scope, sessionID string) ([]AuditEntry, error)
+}
+
 // Patients exports and erases everything about a patient (the store). Both
 // results are JSON objects.
 type Patients interface {
@@ -165,6 +177,7 @@ type Deps struct {
 	Tickets        Tickets
 	Participations Participations
 	Patients       Patients
+	Audit          Audit
 	Idempotency    Idempotency
 	Limits         Limits
 	Keys           Keys

@@ -25,3 +25,15 @@ func (p patients) ExportPatient(ctx context.Context, sc consult.Scope, id string
 func (p patients) ErasePatient(ctx context.Context, sc consult.Scope, id string, actor consult.Actor) (any, error) {
 	return p.Store.ErasePatient(ctx, sc, id, actor)
 }
+
+// auditLog is the store's audit log as cmd gives it.
+type auditLog struct{ *store.Store }
+
+func (a auditLog) Audit(ctx context.Context, sc consult.Scope, sessionID string) ([]AuditEntry, error) {
+	entries, err := a.Store.Audit(ctx, sc, sessionID)
+	var out []AuditEntry
+	for _, e := range entries {
+		out = append(out, AuditEntry{Seq: e.Seq, Event: e.Event, Hash: e.Hash})
+	}
+	return out, err
+}

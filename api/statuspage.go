@@ -95,7 +95,16 @@ var statusPolicy = func() string {
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }()
 
-var statusView = template.Must(template.New("status").Parse(statusTemplate))
+var statusView = template.Must(template.New("status").Funcs(template.FuncMap{"clock": readable}).Parse(statusTemplate))
+
+// readable is an RFC 3339 time as people of any language read it.
+func readable(at string) string {
+	t, err := time.Parse(time.RFC3339, at)
+	if err != nil {
+		return at
+	}
+	return t.Format("2006-01-02 15:04 UTC")
+}
 
 // languageOf is the first language of Accept-Language, by weight, that the page
 // speaks; English without one.

@@ -136,7 +136,7 @@ func newWorldOn(t *testing.T, dsn string, adjust ...func(*Deps)) *world {
 
 	d := Deps{
 		Consultations: w.consults, Sessions: w.consults, WaitingRoom: w.rooms, Tickets: w.store, Participations: w.store,
-		Room: &fakeRoom{}, Desk: w.rooms, Presence: w.rooms, Patients: patients{w.store},
+		Room: &fakeRoom{}, Desk: w.rooms, Presence: w.rooms, Patients: patients{w.store}, Audit: auditLog{w.store},
 		Idempotency: w.store, Keys: w.keys, KeyAdmin: w.keys, AllKeys: w.keys, Tokens: w.tokens, Limits: w.limits,
 		Links:   auth.Links{RoomURL: "https://meet.example", PublicURL: "https://api.example"},
 		Monitor: NewMonitor([]Check{{"store", w.store.Ping}, {"redis", w.redis.Ping}}, w.clock.now, log),

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/chatmed/chatmed/api"
 	"github.com/chatmed/chatmed/internal/consult"
 	"github.com/chatmed/chatmed/internal/store"
 )
@@ -17,4 +18,16 @@ func (p patients) ExportPatient(ctx context.Context, sc consult.Scope, patientID
 
 func (p patients) ErasePatient(ctx context.Context, sc consult.Scope, patientID string, actor consult.Actor) (any, error) {
 	return p.store.ErasePatient(ctx, sc, patientID, actor)
+}
+
+// auditLog gives the store's audit log to the API.
+type auditLog struct{ store *store.Store }
+
+func (a auditLog) Audit(ctx context.Context, sc consult.Scope, sessionID string) ([]api.AuditEntry, error) {
+	entries, err := a.store.Audit(ctx, sc, sessionID)
+	out := make([]api.AuditEntry, 0, len(entries))
+	for _, e := range entries {
+		out = append(out, api.AuditEntry{Seq: e.Seq, Event: e.Event, Hash: e.Hash})
+	}
+	return out, err
 }
