@@ -20,10 +20,10 @@ func (p patients) ErasePatient(ctx context.Context, sc consult.Scope, patientID 
 	return p.store.ErasePatient(ctx, sc, patientID, actor)
 }
 
-// auditLog gives the store's audit log to the API.
-type auditLog struct{ store *store.Store }
+// auditOfStore gives the store's audit log to the API.
+type auditOfStore struct{ store *store.Store }
 
-func (a auditLog) Audit(ctx context.Context, sc consult.Scope, sessionID string) ([]api.AuditEntry, error) {
+func (a auditOfStore) Audit(ctx context.Context, sc consult.Scope, sessionID string) ([]api.AuditEntry, error) {
 	entries, err := a.store.Audit(ctx, sc, sessionID)
 	out := make([]api.AuditEntry, 0, len(entries))
 	for _, e := range entries {
