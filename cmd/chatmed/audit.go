@@ -18,9 +18,9 @@ import (
 	"github.com/chatmed/chatmed/internal/store"
 )
 
-// auditLog verifies the audit chains of the database, or signs those that were
+// auditCommand verifies the audit chains of the database, or signs those that were
 // never signed.
-func auditLog(ctx context.Context, args []string, out io.Writer) error {
+func auditCommand(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 0 {
 		return errors.New("audit needs a command: audit verify or audit sign")
 	}

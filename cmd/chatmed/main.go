@@ -77,7 +77,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	case "keys":
 		return keys(ctx, args, out)
 	case "audit":
-		return auditLog(ctx, args, out)
+		return auditCommand(ctx, args, out)
 	case "backup":
 		return backup(ctx, args, out)
 	case "patient":
