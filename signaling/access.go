@@ -3,6 +3,7 @@ package signaling
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -144,70 +145,63 @@ type watchedAccess struct {
 	stamps map[string]string // by consultation
 }
 
+// held is everything of one scope that the store may take away.
+type held struct {
+	rooms  map[string]*room  // by consultation
+	tokens map[string]func() // what to do when the token of that id is revoked
+	// keys are those of rooms and dashboards, with what to do when the key is
+	// revoked; calls says that it was revoked with its calls.
+	keys map[string][]func(calls bool)
+	// unbegun are dashboards with a list that changes without the queue.
+	unbegun []*dashboard
+}
+
+// holdings lists what this node holds, by scope.
+func (s *Server) holdings() map[consult.Scope]*held {
+	out := map[consult.Scope]*held{}
+	of := func(sc consult.Scope) *held {
+		if out[sc] == nil {
+			out[sc] = &held{rooms: map[string]*room{}, tokens: map[string]func(){}, keys: map[string][]func(bool){}}
+		}
+		return out[sc]
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, r := range s.rooms {
+		h := of(r.scope)
+		h.rooms[id] = r
+		if r.keyID != "" {
+			h.keys[r.keyID] = append(h.keys[r.keyID], func(calls bool) {
+				if calls {
+					r.post(r.endWithKey)
+				}
+			})
+		}
+	}
+	for participant, token := range s.tokens {
+		if r := s.people[participant]; r != nil && token != "" {
+			of(r.scope).tokens[token] = r.refreshSoon
+		}
+	}
+	for b := range s.boards {
+		h := of(b.scope)
+		h.tokens[b.tokenID] = b.recheck
+		h.keys[b.keyID] = append(h.keys[b.keyID], func(bool) { b.recheck() })
+		if b.unbegun.Load() {
+			h.unbegun = append(h.unbegun, b)
+		}
+	}
+	return out
+}
+
 // poll looks for what the bus may have lost: consultations that changed, tokens
-// and keys that were revoked. One query each for a few hundred rooms.
+// and keys that were revoked. It is a few queries for some hundred rooms.
 func (s *Server) poll(ctx context.Context, w *watchedAccess) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	type work struct {
-		sessions, tokens []string
-		keys             map[string][]*room
-	}
-	byScope := map[consult.Scope]*work{}
-	of := func(sc consult.Scope) *work {
-		if byScope[sc] == nil {
-			byScope[sc] = &work{keys: map[string][]*room{}}
-		}
-		return byScope[sc]
-	}
-	s.mu.Lock()
-	rooms := make(map[string]*room, len(s.rooms))
-	for id, r := range s.rooms {
-		rooms[id] = r
-		of(r.scope).sessions = append(of(r.scope).sessions, id)
-		if r.keyID != "" {
-			of(r.scope).keys[r.keyID] = append(of(r.scope).keys[r.keyID], r)
-		}
-	}
-	holders := map[string]*room{} // by token
-	for id, p := range s.tokens {
-		if r := s.people[id]; r != nil && p != "" {
-			holders[p] = r
-			of(r.scope).tokens = append(of(r.scope).tokens, p)
-		}
-	}
-	boards := make([]*dashboard, 0, len(s.boards))
-	for b := range s.boards {
-		boards = append(boards, b)
-	}
-	s.mu.Unlock()
-
-	seen := make(map[string]string, len(rooms))
-	for sc, do := range byScope {
-		stamps, err := s.deps.Store.SessionStamps(ctx, sc, do.sessions)
-		if err == nil {
-			for id, stamp := range stamps {
-				seen[id] = stamp
-				if w.stamps[id] != stamp {
-					rooms[id].refreshSoon() //nolint:contextcheck // rooms work under the server's own context, until Shutdown
-					rooms[id].queueSoon()   //nolint:contextcheck // as above
-				}
-			}
-			var revoked []string
-			revoked, err = s.deps.Store.TokensRevoked(ctx, sc, do.tokens)
-			for _, id := range revoked {
-				holders[id].refreshSoon() //nolint:contextcheck // as above
-			}
-		}
-		for id, its := range do.keys {
-			key, e := s.deps.Store.KeyByID(ctx, sc, id)
-			if e == nil && key.RevokedAt != nil && key.EndCalls {
-				for _, r := range its {
-					r.post(r.endWithKey) //nolint:contextcheck // as above
-				}
-			}
-		}
-		if err != nil {
+	seen := map[string]string{}
+	for sc, h := range s.holdings() { //nolint:contextcheck // rooms work under the server's own context, until Shutdown
+		if err := s.pollScope(ctx, sc, h, w.stamps, seen); err != nil {
 			if ctx.Err() == nil {
 				s.log.Warn("revocations not looked for, tried again soon", "err", err)
 			}
@@ -215,7 +209,41 @@ func (s *Server) poll(ctx context.Context, w *watchedAccess) {
 		}
 	}
 	w.stamps = seen
-	for _, b := range boards {
-		b.recheck()
+}
+
+func (s *Server) pollScope(ctx context.Context, sc consult.Scope, h *held, was, seen map[string]string) error {
+	for _, b := range h.unbegun {
+		b.notice()
 	}
+	stamps, err := s.deps.Store.SessionStamps(ctx, sc, slices.Collect(maps.Keys(h.rooms)))
+	if err != nil {
+		return err
+	}
+	for id, stamp := range stamps {
+		seen[id] = stamp
+		if was[id] != stamp {
+			h.rooms[id].refreshSoon() //nolint:contextcheck // rooms work under the server's own context, until Shutdown
+			h.rooms[id].queueSoon()   //nolint:contextcheck // as above
+		}
+	}
+	revoked, err := s.deps.Store.TokensRevoked(ctx, sc, slices.Collect(maps.Keys(h.tokens)))
+	if err != nil {
+		return err
+	}
+	for _, id := range revoked {
+		h.tokens[id]()
+	}
+	for id, tell := range h.keys {
+		key, err := s.deps.Store.KeyByID(ctx, sc, id)
+		if err != nil && !consult.HasCode(err, consult.NotFound) {
+			return err
+		}
+		if key != nil && key.RevokedAt == nil {
+			continue
+		}
+		for _, fn := range tell {
+			fn(key != nil && key.EndCalls)
+		}
+	}
+	return nil
 }

@@ -44,7 +44,7 @@ func DefaultConfig() Config {
 		ResumeGrace:     time.Minute,
 		WaitingGrace:    3 * time.Minute,
 		EmptyGrace:      3 * time.Minute,
-		PollEvery:       time.Second,
+		PollEvery:       500 * time.Millisecond,
 		MaxParticipants: 16,
 		Limits: Limits{
 			MessageBytes:  256 << 10,

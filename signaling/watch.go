@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/chatmed/chatmed/internal/auth"
@@ -49,7 +50,7 @@ func (m watchRequest) handle(s *session, id string) {
 		return
 	}
 	b := &dashboard{
-		s: s, token: m.token, scope: claims.Scope, doctorID: claims.DoctorID,
+		s: s, token: m.token, tokenID: claims.ID, keyID: claims.KeyID, scope: claims.Scope, doctorID: claims.DoctorID,
 		changed: make(chan struct{}, 1), doubted: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	b.ctx, b.cancel = context.WithCancel(s.srv.ctx)
@@ -92,6 +93,8 @@ func (s *session) dashboardClaims(ctx context.Context, token string) (*auth.Clai
 type dashboard struct {
 	s        *session
 	token    string // checked again before each admission: it may have been revoked
+	tokenID  string
+	keyID    string
 	scope    consult.Scope
 	doctorID string
 	ctx      context.Context
@@ -106,11 +109,11 @@ type dashboard struct {
 	// Owned by watch's handler, then by run.
 	told       string
 	toldDoctor doctorView
-	unbegun    bool // somebody was admitted whose call has not begun
+
+	unbegun atomic.Bool // somebody was admitted whose call has not begun
 }
 
-// recheck looks at the token again soon, and at a list that changes without the
-// queue. It never blocks.
+// recheck looks at the token again soon. It never blocks.
 func (b *dashboard) recheck() {
 	select {
 	case b.doubted <- struct{}{}:
@@ -150,7 +153,7 @@ func (b *dashboard) look(ctx context.Context) (*deskView, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.unbegun = len(admitted) > 0
+	b.unbegun.Store(len(admitted) > 0)
 	return &deskView{
 		places: places, tickets: ticketViews(places), admitted: admittedViews(admitted),
 		doctor: doctorView{Presence: p.Presence, Online: p.Online},
@@ -189,9 +192,7 @@ func (b *dashboard) run(life time.Duration) {
 			if !b.stillHeld() {
 				return
 			}
-			if !b.unbegun {
-				continue
-			}
+			continue
 		case <-again:
 		case <-b.changed:
 		}
