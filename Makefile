@@ -15,7 +15,7 @@ run: build ## build everything and serve a clinic on this machine, with demo lin
 	exec bin/chatmed demo
 
 build: web ## bin/chatmed with the pages inside
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/chatmed ./cmd/chatmed
+	CGO_ENABLED=0 go build -tags nomsgpack -trimpath -ldflags '$(LDFLAGS)' -o bin/chatmed ./cmd/chatmed
 
 web: web/dist/room.html
 
@@ -68,7 +68,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 	done
 
 bench: build ## Go benchmarks of the hot paths, then whole workloads: BENCH_WORKLOADS, BENCH_ROUNDS, BENCH_SECONDS
-	go test -run '^$$' -bench "$${BENCH_GO:-.}" -benchmem ./sfu/... ./waitingroom/...
+	go test -run '^$$' -bench "$${BENCH_GO:-.}" -benchmem ./sfu/... ./waitingroom/... ./internal/limits/...
 	deploy/bench/run.sh ours
 
 bench-peers: build ## the same workloads on Debian's Janus, in turns with ours
