@@ -1,12 +1,10 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
-	"html/template"
 	"net/http"
 	"strings"
 	"time"
@@ -51,7 +49,7 @@ func (s *server) statusPage(ctx context.Context, r *request) (any, error) {
 	snap := s.Monitor.snapshot(ctx)
 	vary := map[string]string{"Vary": "Accept, Accept-Language"}
 	if prefers(r.header, "text/html", "application/json") {
-		return statusHTML(snap, languageOf(r.header), vary)
+		return statusHTML(snap, languageOf(r.header), vary), nil
 	}
 	data, err := encode(serviceStatusOf(snap))
 	return document{contentType: contentTypeJSON, data: data, header: vary}, err
@@ -82,9 +80,6 @@ func (sl slot) from() time.Time {
 	return time.Unix(sl.number*int64(historySlot/time.Second), 0).UTC()
 }
 
-//go:embed statuspage.html
-var statusTemplate string
-
 //go:embed statuspage.css
 var statusStyle string
 
@@ -94,8 +89,6 @@ var statusPolicy = func() string {
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }()
-
-var statusView = template.Must(template.New("status").Funcs(template.FuncMap{"clock": readable}).Parse(statusTemplate))
 
 // readable is an RFC 3339 time as people of any language read it.
 func readable(at string) string {
@@ -122,71 +115,43 @@ func languageOf(h http.Header) string {
 	return best
 }
 
-// statusRow is a component or an incident as the page shows it.
-type statusRow struct {
-	Name, Word string
-	State      health
-	From, To   string
-	Slots      []statusSlot
-	Summary    string
-}
-
-type statusSlot struct {
-	State health
-	X     int
-}
-
-func statusHTML(snap snapshot, lang string, header map[string]string) (any, error) {
+func statusHTML(snap snapshot, lang string, header map[string]string) document {
 	words := statusWords[lang]
 	b := serviceStatusOf(snap)
-	view := struct {
-		Lang, Dir           string
-		Style               template.CSS
-		T                   map[string]string
-		State               health
-		Headline            string
-		Updated, Since      string
-		Components, Trouble []statusRow
-		Width               int
-	}{
-		Lang: lang, Dir: "ltr", Style: template.CSS(statusStyle), T: words,
-		State: b.Status, Headline: words["overall_"+string(b.Status)], Updated: b.UpdatedAt, Since: b.ObservedSince,
-		Width: historySlots * slotWidth,
+	view := statusView{
+		lang: lang, dir: "ltr", words: words, state: b.Status, headline: words["overall_"+string(b.Status)],
+		updated: b.UpdatedAt, since: b.ObservedSince,
 	}
 	if lang == "ar" {
-		view.Dir = "rtl"
+		view.dir = "rtl"
 	}
 	for i := range snap.components {
 		c := &snap.components[i]
-		row := statusRow{Name: nameIn(words, c.name), State: c.state, Word: words[string(c.state)]}
+		row := statusRow{name: nameIn(words, c.name), state: c.state, word: words[string(c.state)]}
 		good, seen := 0, 0
 		for x, sl := range c.slots(snap.at) {
 			if sl.worst == "" {
 				continue
 			}
-			row.Slots = append(row.Slots, statusSlot{sl.worst, x * slotWidth})
+			row.slots = append(row.slots, statusSlot{sl.worst, x * slotWidth})
 			seen++
 			if sl.worst == operational {
 				good++
 			}
 		}
-		row.Summary = summary(words, good, seen)
-		view.Components = append(view.Components, row)
+		row.summary = summary(words, good, seen)
+		view.components = append(view.components, row)
 	}
 	for _, in := range b.Incidents {
-		row := statusRow{Name: nameIn(words, in.Component), State: in.Status, Word: words[string(in.Status)], From: in.StartedAt}
+		row := statusRow{name: nameIn(words, in.Component), state: in.Status, word: words[string(in.Status)], from: in.StartedAt}
 		if in.EndedAt != nil {
-			row.To = *in.EndedAt
+			row.to = *in.EndedAt
 		}
-		view.Trouble = append(view.Trouble, row)
-	}
-	var buf bytes.Buffer
-	if err := statusView.Execute(&buf, view); err != nil {
-		return nil, err
+		view.trouble = append(view.trouble, row)
 	}
 	header["Content-Security-Policy"] = statusPolicy
 	header["Content-Language"] = lang
-	return document{contentType: "text/html; charset=utf-8", data: buf.Bytes(), header: header}, nil
+	return document{contentType: "text/html; charset=utf-8", data: view.html(), header: header}
 }
 
 // slotWidth is how wide a slot's bar is, in units of the drawing.
