@@ -9,7 +9,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 20s
 
-.PHONY: run build web test lint lint-go lint-web fmt race fuzz e2e bench bench-peers bench-pion clean tools
+.PHONY: run build web test lint lint-go lint-web fmt race fuzz e2e bench bench-peers bench-pion bench-api clean tools
 
 run: build ## build everything and serve a clinic on this machine, with demo links
 	exec bin/chatmed demo
@@ -67,9 +67,13 @@ fuzz: ## every fuzz target for FUZZTIME each
 	  done; \
 	done
 
-bench: build ## Go benchmarks of the hot paths, then whole workloads: BENCH_WORKLOADS, BENCH_ROUNDS, BENCH_SECONDS
+bench: tools build ## Go benchmarks of the hot paths and the API, then whole workloads: BENCH_WORKLOADS, BENCH_ROUNDS, BENCH_SECONDS
 	go test -run '^$$' -bench "$${BENCH_GO:-.}" -benchmem ./sfu/... ./waitingroom/... ./internal/limits/...
+	go test -run '^$$' -bench 'Status|Create' -benchtime 3000x ./api
 	deploy/bench/run.sh ours
+
+bench-api: tools ## the API over a store of a million rows and 10,000 keys, beside an empty one (tens of minutes)
+	go test -run '^$$' -bench Full -benchtime 3000x -timeout 90m ./api
 
 bench-peers: build ## the same workloads on Debian's Janus, in turns with ours
 	deploy/bench/run.sh peers
