@@ -32,6 +32,9 @@ type Access interface {
 	// change that a room must act on.
 	SessionStamps(ctx context.Context, sc consult.Scope, ids []string) (map[string]string, error)
 	KeyByID(ctx context.Context, sc consult.Scope, id string) (*consult.APIKey, error)
+	// LastEvent numbers the newest event recorded. Each of the changes above
+	// records one.
+	LastEvent(ctx context.Context) (int64, error)
 }
 
 // credential is what a token said of itself.
@@ -143,7 +146,14 @@ func (r *room) endWithKey() {
 // watchedAccess is what a look at the store compares with; owned by Run.
 type watchedAccess struct {
 	stamps map[string]string // by consultation
+	event  int64             // the newest at the last whole look
+	quiet  int               // looks since then that found no newer one
 }
+
+// maxQuiet looks in a row are left at whether there is a new event. Then comes a
+// whole one all the same, because on PostgreSQL an event may become visible
+// after a newer one.
+const maxQuiet = 10
 
 // held is everything of one scope that the store may take away.
 type held struct {
@@ -195,10 +205,16 @@ func (s *Server) holdings() map[consult.Scope]*held {
 }
 
 // poll looks for what the bus may have lost: consultations that changed, tokens
-// and keys that were revoked. It is a few queries for some hundred rooms.
+// and keys that were revoked. It is one query while nothing happens anywhere,
+// and a few for some hundred rooms otherwise.
 func (s *Server) poll(ctx context.Context, w *watchedAccess) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	event, err := s.deps.Store.LastEvent(ctx)
+	if err == nil && event == w.event && w.quiet < maxQuiet {
+		w.quiet++
+		return
+	}
 	seen := map[string]string{}
 	for sc, h := range s.holdings() { //nolint:contextcheck // rooms work under the server's own context, until Shutdown
 		if err := s.pollScope(ctx, sc, h, w.stamps, seen); err != nil {
@@ -207,6 +223,9 @@ func (s *Server) poll(ctx context.Context, w *watchedAccess) {
 			}
 			return
 		}
+	}
+	if err == nil {
+		w.event, w.quiet = event, 0
 	}
 	w.stamps = seen
 }

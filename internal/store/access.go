@@ -95,6 +95,16 @@ func (s *Store) SessionStamps(ctx context.Context, sc consult.Scope, ids []strin
 	return out, err
 }
 
+// LastEvent numbers the newest event of all scopes: while it stays the same, none
+// was recorded. On PostgreSQL an event with a lower number may still become
+// visible after a higher one.
+func (s *Store) LastEvent(ctx context.Context) (n int64, err error) {
+	err = s.read(ctx, func(ctx context.Context, q *querier) error {
+		return q.row(ctx, `SELECT COALESCE(MAX(id), 0) FROM outbox`).Scan(&n)
+	})
+	return n, err
+}
+
 // TokensRevoked returns which of those tokens RevokeToken was called for.
 func (s *Store) TokensRevoked(ctx context.Context, sc consult.Scope, ids []string) ([]string, error) {
 	var out []string

@@ -12,7 +12,7 @@ import (
 )
 
 func init() {
-	moreNotScoped = append(moreNotScoped, "SignAudit", "SignChain", "Retain", "RunRetention")
+	moreNotScoped = append(moreNotScoped, "SignAudit", "SignChain", "LastEvent", "Retain", "RunRetention")
 	moreWrites["VerifiedHead"] = func(t *testing.T, s *store.Store, sc consult.Scope, w world) {
 		mine, err := s.VerifiedHead(t.Context(), sc)
 		must(t, err)

@@ -76,7 +76,7 @@ func openPostgres(ctx context.Context, databaseURL string, log *slog.Logger) (*S
 	db.SetMaxIdleConns(min(conns, postgresIdle))
 	db.SetConnMaxIdleTime(postgresIdleTime)
 	db.SetConnMaxLifetime(postgresLifetime)
-	return &Store{dialect: d, writer: db, reader: db, log: log}, nil
+	return &Store{dialect: d, writer: db, reader: db, queries: db, log: log}, nil
 }
 
 // takePoolSize reads pool_max_conns, the parameter operators know from other

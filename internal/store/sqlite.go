@@ -59,6 +59,7 @@ func openSQLite(ctx context.Context, dataDir string, log *slog.Logger) (*Store, 
 	}
 	s.reader.SetMaxOpenConns(sqliteReaders)
 	s.reader.SetMaxIdleConns(sqliteReaders)
+	s.queries = newStatements(s.reader)
 	return s, nil
 }
 

@@ -41,8 +41,10 @@ type Store struct {
 	// failing with SQLITE_BUSY.
 	writer *sql.DB
 	reader *sql.DB
-	log    *slog.Logger
-	closed atomic.Bool
+	// queries is what single queries run on: the reader, or its kept statements.
+	queries queryable
+	log     *slog.Logger
+	closed  atomic.Bool
 	// signer signs the heads of audit chains; nil until SignAudit.
 	signer atomic.Pointer[signer]
 }

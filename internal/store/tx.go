@@ -96,7 +96,7 @@ func (s *Store) on(db queryable) *querier {
 func (s *Store) read(ctx context.Context, fn func(context.Context, *querier) error) error {
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
-	return s.public(fn(ctx, s.on(s.reader)))
+	return s.public(fn(ctx, s.on(s.queries)))
 }
 
 // write runs fn in a transaction, under a deadline, and runs it again when the
