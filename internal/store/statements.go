@@ -38,7 +38,7 @@ func (p *statements) statement(ctx context.Context, query string) *sql.Stmt {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if other := p.stmts[query]; other != nil || len(p.stmts) >= maxStatements {
-		_ = stmt.Close()
+		defer func() { _ = stmt.Close() }()
 		return other
 	}
 	p.stmts[query] = stmt
@@ -46,14 +46,14 @@ func (p *statements) statement(ctx context.Context, query string) *sql.Stmt {
 }
 
 func (p *statements) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if stmt := p.statement(ctx, query); stmt != nil {
+	if stmt := p.statement(ctx, query); stmt != nil { //nolint:sqlclosecheck // closed with the database
 		return stmt.QueryContext(ctx, args...)
 	}
 	return p.DB.QueryContext(ctx, query, args...)
 }
 
 func (p *statements) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if stmt := p.statement(ctx, query); stmt != nil {
+	if stmt := p.statement(ctx, query); stmt != nil { //nolint:sqlclosecheck // closed with the database
 		return stmt.QueryRowContext(ctx, args...)
 	}
 	return p.DB.QueryRowContext(ctx, query, args...)
