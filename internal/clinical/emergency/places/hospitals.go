@@ -253,6 +253,8 @@ func (e *Hospital) validate() error {
 	return nil
 }
 
+func (e *Hospital) valid() bool { return e.validate() == nil }
+
 func checkText(field, s string, limit int) error {
 	switch {
 	case strings.TrimSpace(s) == "":

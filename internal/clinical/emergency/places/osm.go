@@ -43,7 +43,7 @@ func (r *Report) take(list []Hospital, ids map[string]bool, e Hospital) ([]Hospi
 	case ids[e.ID]:
 		r.skip(SkipTwice)
 		return list, nil
-	case e.validate() != nil:
+	case !e.valid():
 		r.skip(SkipInvalid)
 		return list, nil
 	case len(list) == MaxHospitals:
