@@ -94,6 +94,11 @@ func rules() map[string]rule {
 	for _, engine := range clinical {
 		all[engine] = rule{may: []string{consult}, never: http}
 	}
+	const screen = "internal/clinical/emergency"
+	all[screen] = rule{may: []string{consult, screen + "/text", screen + "/places"}, never: http}
+	all[screen+"/text"] = rule{never: sockets}
+	all[screen+"/places"] = rule{never: http}
+	all[screen+"/eval"] = rule{may: []string{screen}, never: http}
 	return all
 }
 

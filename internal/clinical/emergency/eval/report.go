@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/chatmed/chatmed/internal/clinical/emergency"
+)
+
+type report struct {
+	engine    *emergency.Engine
+	dev, held []*sample
+	vignettes []*vignette
+	note      string
+}
+
+// count is hits of a total.
+type count struct{ hit, of int }
+
+func (c *count) add(hit bool) {
+	c.of++
+	if hit {
+		c.hit++
+	}
+}
+
+func (c count) String() string {
+	if c.of == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%d/%d (%.0f%%)", c.hit, c.of, 100*float64(c.hit)/float64(c.of))
+}
+
+func (c count) short() string {
+	if c.of == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%d/%d", c.hit, c.of)
+}
+
+var languages = []string{"en", "fr", "ar"}
+
+// tally counts the samples that keep says belong.
+func tally(samples []*sample, urgent bool, good func(*sample) bool, keep func(*sample) bool) (c count) {
+	for _, s := range samples {
+		if s.urgent == urgent && keep(s) {
+			c.add(good(s))
+		}
+	}
+	return c
+}
+
+func in(language string) func(*sample) bool {
+	return func(s *sample) bool { return language == "" || s.language == language }
+}
+
+func (r report) summary() string {
+	var b strings.Builder
+	b.WriteString("| Language | Sensitivity, development | Sensitivity, held out | Near misses kept below urgent, development | Near misses, held out | Near misses at most at their level, held out |\n|---|---|---|---|---|---|\n")
+	for _, l := range append(slices.Clone(languages), "") {
+		name := l
+		if l == "" {
+			name = "all"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", name,
+			tally(r.dev, true, (*sample).reached, in(l)), tally(r.held, true, (*sample).reached, in(l)),
+			tally(r.dev, false, (*sample).reached, in(l)), tally(r.held, false, (*sample).reached, in(l)),
+			tally(r.held, false, (*sample).exact, in(l)))
+	}
+	b.WriteString("\n" + r.groups())
+	b.WriteString(r.vignetteTable())
+	return b.String()
+}
+
+func (r report) groups() string {
+	var b strings.Builder
+	b.WriteString("| Group | en dev | en held | fr dev | fr held | ar dev | ar held |\n|---|---|---|---|---|---|---|\n")
+	for _, g := range names(r.dev, func(s *sample) string { return s.group }) {
+		fmt.Fprintf(&b, "| %s", g)
+		for _, l := range languages {
+			keep := func(s *sample) bool { return s.language == l && s.group == g }
+			fmt.Fprintf(&b, " | %s | %s", tally(r.dev, true, (*sample).reached, keep).short(), tally(r.held, true, (*sample).reached, keep).short())
+		}
+		b.WriteString(" |\n")
+	}
+	return b.String()
+}
+
+func names(samples []*sample, of func(*sample) string) []string {
+	var out []string
+	for _, s := range samples {
+		if n := of(s); !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
