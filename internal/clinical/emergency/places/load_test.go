@@ -101,28 +101,16 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-// spaces never ends.
-type spaces struct{}
-
-func (spaces) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = ' '
-	}
-	return len(p), nil
-}
-
 func TestLoadersAreBounded(t *testing.T) {
 	t.Parallel()
-	for _, format := range []Format{FormatCSV, FormatGeoJSON} {
-		if _, err := Load(spaces{}, format); !errors.Is(err, errTooLarge) {
-			t.Errorf("%s: %v", format, err)
+	for _, c := range []struct {
+		size int
+		want error
+	}{{9, nil}, {10, errTooLarge}, {11, errTooLarge}} {
+		_, err := io.ReadAll(&bounded{r: strings.NewReader(strings.Repeat(" ", c.size)), left: 10})
+		if !errors.Is(err, c.want) {
+			t.Errorf("%d of 10: %v", c.size, err)
 		}
-	}
-	if _, _, err := ImportOSM(spaces{}, "2026-11"); !errors.Is(err, errTooLarge) {
-		t.Errorf("OpenStreetMap: %v", err)
-	}
-	if _, _, err := ImportTable(spaces{}, Mapping{Name: "n", Lat: "y", Lng: "x", Source: "s", Checked: "2026-11"}); !errors.Is(err, errTooLarge) {
-		t.Errorf("table: %v", err)
 	}
 	failing := io.MultiReader(strings.NewReader(goodCSV), &broken{})
 	if _, err := Load(failing, FormatCSV); !errors.Is(err, errBroken) {
