@@ -56,6 +56,20 @@ func (n CountryNumbers) Medical() (first string, others []string) {
 	return all[0], others
 }
 
+// Speaking picks the line to name first: one that speaks the language, or else
+// the first of the list. ok is false for an empty list.
+func Speaking(lines []Line, language string) (l Line, ok bool) {
+	for _, l := range lines {
+		if slices.Contains(l.Languages, language) {
+			return l, true
+		}
+	}
+	if len(lines) == 0 {
+		return Line{}, false
+	}
+	return lines[0], true
+}
+
 // Fallback is what is said where no country's numbers are known.
 type Fallback struct {
 	Numbers []string          `yaml:"numbers"`

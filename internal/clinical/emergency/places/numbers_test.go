@@ -101,6 +101,19 @@ func TestNumbersUnknown(t *testing.T) {
 	}
 }
 
+func TestSpeaking(t *testing.T) {
+	t.Parallel()
+	belgium, _ := Numbers("BE")
+	for language, want := range map[string]string{"nl": "1813", "fr": "0800 32 123", "ar": "1813"} {
+		if l, ok := Speaking(belgium.Crisis, language); !ok || l.Number != want {
+			t.Errorf("%s: %+v, %v", language, l, ok)
+		}
+	}
+	if _, ok := Speaking(nil, "fr"); ok {
+		t.Error("a line of none")
+	}
+}
+
 const goodNumbers = `version: "2026-11"
 fallback: {numbers: ["112"], text: {en: a, fr: b, ar: c}}
 countries:
