@@ -33,7 +33,7 @@ func (s *Service) updateBy(ctx context.Context, actor consult.Actor, free time.T
 	t, _, err := through(c, func(t *consult.Ticket, c *consult.Consultation) ([]consult.Event, error) {
 		now := s.clock()
 		events = nil
-		admitted, status := c.AdmittedAt, c.Status
+		admitted, status, urgency := c.AdmittedAt, c.Status, t.Screening.Urgency
 		changed, err := f(t, c, now)
 		if err != nil || !changed {
 			return nil, err
@@ -45,6 +45,9 @@ func (s *Service) updateBy(ctx context.Context, actor consult.Actor, free time.T
 			events = append(events, consultationEvent(c, consult.EventConsultationCancelled, actor, now))
 		}
 		events = append(events, ticketEvent(t, actor, now))
+		if urgency != t.Screening.Urgency && t.Screening.Urgency.Emergency() {
+			events = append(events, emergencyEvent(t, actor, now))
+		}
 		return events, nil
 	})
 	if err != nil {

@@ -18,6 +18,7 @@ func (s *Service) Join(ctx context.Context, sc consult.Scope, actor consult.Acto
 		return nil, err
 	}
 	asked := r.SessionID != ""
+	r.found = s.screen(ctx, r.Reason)
 	// A double click must not find no consultation twice, and make two. Between
 	// nodes that can still happen; the second one stays unused and expires.
 	over, err := s.joins.wait(ctx, turn{queue{sc, r.DoctorID}, r.PatientID + " " + r.SessionID})
@@ -37,6 +38,11 @@ func (s *Service) Join(ctx context.Context, sc consult.Scope, actor consult.Acto
 		if err != nil {
 			return nil, err
 		}
+		if r.found.late != nil {
+			s.raiseLate(ctx, sc, actor, t.ID, r.found.late)
+		} else {
+			t = s.rescreen(ctx, actor, t)
+		}
 		return s.placeOf(ctx, t)
 	}
 	return nil, consult.Errorf(consult.ServiceUnavailable, "", "The waiting room is busy. Try again.")
@@ -52,7 +58,7 @@ func (s *Service) consultation(ctx context.Context, sc consult.Scope, actor cons
 	if r.SessionID == "" {
 		return s.consultations.FindOrCreate(ctx, sc, actor, consult.CreateRequest{
 			DoctorID: r.DoctorID, PatientID: r.PatientID, PatientName: r.PatientName,
-			Language: r.Language, KeyID: keyOf(actor),
+			Language: r.Language, Country: r.Country, KeyID: keyOf(actor),
 		})
 	}
 	c, err := s.consultations.Get(ctx, sc, r.SessionID)
@@ -144,13 +150,13 @@ func (s *Service) move(ctx context.Context, actor consult.Actor, r *JoinRequest,
 	}
 	// The place is given up by now: finish even if the caller goes away.
 	ctx = context.WithoutCancel(ctx)
-	t, created, err := s.insert(ctx, actor, &next, "")
+	t, created, err := s.insert(ctx, actor, &next, was.Screening, "")
 	if err != nil {
 		return nil, err
 	}
 	if !created { // another page of the patient was faster, and got the end of the queue
 		t, err = s.update(ctx, t.Scope, actor, t.ID, time.Time{}, func(t *consult.Ticket, _ *consult.Consultation, _ time.Time) (bool, error) {
-			return takeOver(t, &was), nil
+			return takeOver(t, &next), nil
 		})
 		if err != nil {
 			return nil, err
@@ -171,17 +177,23 @@ func (s *Service) create(ctx context.Context, actor consult.Actor, r *JoinReques
 		ID: consult.NewID(consult.PrefixTicket), Scope: c.Scope, SessionID: c.ID,
 		DoctorID: r.DoctorID, PatientID: r.PatientID,
 		PatientName: firstOf(r.PatientName, c.PatientName), Reason: r.Reason,
-		Language: firstOf(r.Language, c.Language),
-		Status:   consult.TicketQueued, Rank: rank, JoinedAt: now, UpdatedAt: now, Version: 1,
+		Language: firstOf(r.Language, c.Language), Country: firstOf(r.Country, c.Country),
+		Screening: r.found.found,
+		Status:    consult.TicketQueued, Rank: rank, JoinedAt: now, UpdatedAt: now, Version: 1,
 	}
-	return s.insert(ctx, actor, t, epoch)
+	return s.insert(ctx, actor, t, consult.Screening{}, epoch)
 }
 
 // insert stores a new ticket and publishes it, or returns the open one there is.
-func (s *Service) insert(ctx context.Context, actor consult.Actor, t *consult.Ticket, epoch string) (*consult.Ticket, bool, error) {
+// was is what the ticket that it follows was found to be.
+func (s *Service) insert(ctx context.Context, actor consult.Actor, t *consult.Ticket, was consult.Screening, epoch string) (*consult.Ticket, bool, error) {
 	sql, cancel := context.WithTimeout(ctx, sqlTimeout)
 	defer cancel()
-	got, created, err := s.store.CreateTicket(sql, t, []consult.Event{ticketEvent(t, actor, t.UpdatedAt)})
+	events := []consult.Event{ticketEvent(t, actor, t.UpdatedAt)}
+	if was.Urgency != t.Screening.Urgency && t.Screening.Urgency.Emergency() {
+		events = append(events, emergencyEvent(t, actor, t.UpdatedAt))
+	}
+	got, created, err := s.store.CreateTicket(sql, t, events)
 	if err != nil {
 		return nil, false, err
 	}

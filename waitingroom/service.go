@@ -71,6 +71,8 @@ type Config struct {
 	// RecheckEvery bounds how long a queue in Redis is trusted before it is
 	// compared with SQL again. Default 30 seconds.
 	RecheckEvery time.Duration
+	// Screen looks at each reason; nil: nothing is screened.
+	Screen Screener
 }
 
 // Deadlines of one step.
@@ -98,6 +100,11 @@ type Service struct {
 	joins         turns
 	attendance    attendance
 
+	screens chan struct{}   // a token per screen under way
+	closing context.Context // ends with Close
+	stop    context.CancelFunc
+	lates   sync.WaitGroup
+
 	mu sync.Mutex
 	// doubted queues may differ between Redis and SQL, because a ticket could
 	// not be applied; the next use makes Redis reload them.
@@ -122,13 +129,20 @@ func New(store Store, rdb redis.UniversalClient, bus consult.Bus, consultations 
 		live:      newLive(rdb, cfg.RecheckEvery),
 		forecasts: newForecasts(),
 		doubted:   make(map[queue]struct{}),
+		screens:   make(chan struct{}, screensAtOnce),
 	}
+	s.closing, s.stop = context.WithCancel(context.Background())
 	s.watches = newWatches(bus, s.doubt)
 	return s
 }
 
-// Close ends every watch and waits for their callbacks.
-func (s *Service) Close() { s.watches.close() }
+// Close ends every watch and waits for their callbacks, and for late screens
+// that are being noted.
+func (s *Service) Close() {
+	s.stop()
+	s.lates.Wait()
+	s.watches.close()
+}
 
 // JoinRequest asks for a place. With a SessionID, DoctorID and PatientID may be
 // empty; without one, the open consultation of the two is found or made.
@@ -139,6 +153,9 @@ type JoinRequest struct {
 	Reason      string // chief complaint, at most consult.MaxReasonLength characters
 	Language    string // BCP 47
 	SessionID   string
+	Country     string // where the patient is, ISO 3166-1 alpha-2; "" is the consultation's
+
+	found screening // what the reason was found to be
 }
 
 func (r *JoinRequest) validate() error {
@@ -156,6 +173,9 @@ func (r *JoinRequest) validate() error {
 	}
 	if utf8.RuneCountInString(r.Reason) > consult.MaxReasonLength {
 		add("reason", "is too long")
+	}
+	if r.Country != "" && !consult.ValidCountry(r.Country) {
+		add("country", "must be an ISO 3166-1 code of two capital letters")
 	}
 	if len(e.Fields) > 0 {
 		return e

@@ -167,11 +167,11 @@ func rejoin(t *consult.Ticket, r *JoinRequest) (bool, error) {
 	if !t.Status.Open() {
 		return false, closedError(t.Status)
 	}
-	changed := false
+	changed := t.Screening.Raise(r.found.found)
 	for _, f := range []struct {
 		have  *string
 		given string
-	}{{&t.PatientName, r.PatientName}, {&t.Reason, r.Reason}, {&t.Language, r.Language}} {
+	}{{&t.PatientName, r.PatientName}, {&t.Reason, r.Reason}, {&t.Language, r.Language}, {&t.Country, r.Country}} {
 		if f.given != "" && f.given != *f.have {
 			*f.have, changed = f.given, true
 		}
@@ -189,8 +189,12 @@ func successor(old *consult.Ticket, session string, now time.Time) consult.Ticke
 
 // takeOver gives t the earlier place of old.
 func takeOver(t, old *consult.Ticket) bool {
-	if !t.Status.Open() || t.Rank <= old.Rank {
+	if !t.Status.Open() {
 		return false
+	}
+	raised := t.Screening.Raise(old.Screening)
+	if t.Rank <= old.Rank {
+		return raised
 	}
 	t.Rank, t.JoinedAt = old.Rank, old.JoinedAt
 	return true

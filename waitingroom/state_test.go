@@ -2,6 +2,7 @@ package waitingroom
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -61,11 +62,11 @@ func TestTransitions(t *testing.T) {
 				switch tt.want[i] {
 				case refused:
 					wantConflict(t, err, consult.ReasonTicketClosed)
-					if *tk != before {
+					if !reflect.DeepEqual(*tk, before) {
 						t.Errorf("refused, but changed: %+v", tk)
 					}
 				case same:
-					if err != nil || changed || *tk != before {
+					if err != nil || changed || !reflect.DeepEqual(*tk, before) {
 						t.Errorf("changed %v, err %v, ticket %+v", changed, err, tk)
 					}
 				default:

@@ -46,6 +46,7 @@ type Consultation struct {
 	DoctorName      string
 	PatientName     string
 	Language        string // BCP 47
+	Country         string // where the patient is, ISO 3166-1 alpha-2, or ""
 	EnableRecording bool
 	Status          Status
 	// Reason says why it is ended or cancelled; empty before.

@@ -27,6 +27,7 @@ const (
 	EventTicketDeclined        EventType = "waiting_room.declined"
 	EventTicketTransferred     EventType = "waiting_room.transferred"
 	EventTicketExpired         EventType = "waiting_room.expired"
+	EventEmergencyDetected     EventType = "emergency.detected"
 	EventTokenIssued           EventType = "token.issued"
 	EventTokensRevoked         EventType = "tokens.revoked"
 	EventKeyCreated            EventType = "key.created"

@@ -76,6 +76,7 @@ type CreateRequest struct {
 	DoctorID, PatientID     string
 	DoctorName, PatientName string
 	Language                string
+	Country                 string // of the patient, ISO 3166-1 alpha-2, or ""
 	ScheduledAt             *time.Time
 	EnableRecording         bool
 	KeyID                   string
@@ -105,7 +106,7 @@ func (s *Service) prepare(sc Scope, actor Actor, r CreateRequest) (*Consultation
 		ID: NewID(PrefixConsultation), Scope: sc, KeyID: r.KeyID,
 		DoctorID: r.DoctorID, PatientID: r.PatientID,
 		DoctorName: r.DoctorName, PatientName: r.PatientName,
-		Language: r.Language, EnableRecording: r.EnableRecording, Metadata: r.Metadata,
+		Language: r.Language, Country: r.Country, EnableRecording: r.EnableRecording, Metadata: r.Metadata,
 		Status: Waiting, CreatedAt: now, ScheduledAt: r.ScheduledAt,
 	}
 	if c.Language == "" {
@@ -132,6 +133,9 @@ func (r *CreateRequest) validate(now time.Time) error {
 		} else if t.After(now.Add(MaxScheduleAhead)) {
 			add("scheduled_at", "must be within one year")
 		}
+	}
+	if r.Country != "" && !ValidCountry(r.Country) {
+		add("country", "must be an ISO 3166-1 code of two capital letters")
 	}
 	m, fields := mergeMetadata(nil, r.Metadata)
 	e.Fields = append(e.Fields, fields...)

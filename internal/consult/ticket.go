@@ -32,7 +32,11 @@ type Ticket struct {
 	PatientName string
 	Reason      string // chief complaint, patient data: never logged
 	Language    string
-	Status      TicketStatus
+	// Country is where the patient is, ISO 3166-1 alpha-2, or "".
+	Country string
+	// Screening is the most urgent that the reasons she gave were found to be.
+	Screening Screening
+	Status    TicketStatus
 	// Rank orders the queue: smaller is earlier. It starts as the arrival
 	// number of the doctor's queue.
 	Rank       int64

@@ -11,13 +11,13 @@ import (
 )
 
 const consultationColumns = `id, account_id, mode, key_id, doctor_id, patient_id, doctor_name, patient_name,
-	language, enable_recording, status, reason, metadata, token_epoch,
+	language, country, enable_recording, status, reason, metadata, token_epoch,
 	created_at, scheduled_at, admitted_at, started_at, ended_at, expires_at`
 
 func scanConsultation(r scanner, c *consult.Consultation) error {
 	var metadata string
 	err := r.Scan(&c.ID, &c.Scope.AccountID, &c.Scope.Mode, &c.KeyID, &c.DoctorID, &c.PatientID, &c.DoctorName, &c.PatientName,
-		&c.Language, &c.EnableRecording, &c.Status, &c.Reason, &metadata, &c.TokenEpoch,
+		&c.Language, &c.Country, &c.EnableRecording, &c.Status, &c.Reason, &metadata, &c.TokenEpoch,
 		scanTime{&c.CreatedAt}, scanTimePtr{&c.ScheduledAt}, scanTimePtr{&c.AdmittedAt},
 		scanTimePtr{&c.StartedAt}, scanTimePtr{&c.EndedAt}, scanTime{&c.ExpiresAt})
 	if err != nil || metadata == noMetadata {
@@ -47,7 +47,7 @@ func metadataOf(c *consult.Consultation) (string, error) {
 // storable makes c what it will be when read back.
 func storable(c *consult.Consultation) {
 	c.DoctorName, c.PatientName = clean(c.DoctorName), clean(c.PatientName)
-	c.Language, c.Reason = clean(c.Language), clean(c.Reason)
+	c.Language, c.Country, c.Reason = clean(c.Language), clean(c.Country), clean(c.Reason)
 	c.CreatedAt, c.ExpiresAt = truncated(c.CreatedAt), truncated(c.ExpiresAt)
 	if len(c.Metadata) == 0 {
 		c.Metadata = nil
@@ -92,9 +92,9 @@ func (q *querier) insertConsultation(ctx context.Context, c *consult.Consultatio
 		return err
 	}
 	_, err = q.exec(ctx, `INSERT INTO consultations (`+consultationColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`,
 		c.ID, c.Scope.AccountID, c.Scope.Mode, c.KeyID, c.DoctorID, c.PatientID,
-		c.DoctorName, c.PatientName, c.Language, c.EnableRecording, c.Status, c.Reason, metadata,
+		c.DoctorName, c.PatientName, c.Language, c.Country, c.EnableRecording, c.Status, c.Reason, metadata,
 		c.TokenEpoch, micros(c.CreatedAt), microsPtr(c.ScheduledAt), microsPtr(c.AdmittedAt),
 		microsPtr(c.StartedAt), microsPtr(c.EndedAt), micros(c.ExpiresAt))
 	return err
@@ -186,12 +186,12 @@ func (q *querier) storeConsultation(ctx context.Context, before, after *consult.
 	_, err = q.exec(ctx, `UPDATE consultations SET key_id = $1, doctor_id = $2, patient_id = $3, doctor_name = $4,
 			patient_name = $5, language = $6, enable_recording = $7, status = $8, reason = $9, token_epoch = $10,
 			scheduled_at = $11, admitted_at = $12, started_at = $13, ended_at = $14, expires_at = $15,
-			metadata = $16
-		WHERE account_id = $17 AND mode = $18 AND id = $19`,
+			metadata = $16, country = $17
+		WHERE account_id = $18 AND mode = $19 AND id = $20`,
 		after.KeyID, after.DoctorID, after.PatientID, after.DoctorName, after.PatientName, after.Language,
 		after.EnableRecording, after.Status, after.Reason, after.TokenEpoch, microsPtr(after.ScheduledAt),
 		microsPtr(after.AdmittedAt), microsPtr(after.StartedAt), microsPtr(after.EndedAt), micros(after.ExpiresAt),
-		metadata, after.Scope.AccountID, after.Scope.Mode, after.ID)
+		metadata, after.Country, after.Scope.AccountID, after.Scope.Mode, after.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -142,10 +142,11 @@ func (e *erasure) steps() []eraseStep {
 		// Families and interpreters are named in the patient's consultation too.
 		{"participations", true, `UPDATE participations SET name = '',
 			subject = CASE WHEN role = 'patient' OR subject = $3 THEN $4 ELSE subject END` + scope + `role <> 'doctor' AND ` + inSessions},
-		{"tickets", true, `UPDATE tickets SET patient_id = $4, patient_name = '', reason = '', language = '` + anyLanguage + `'` + scope +
+		{"tickets", true, `UPDATE tickets SET patient_id = $4, patient_name = '', reason = '', language = '` + anyLanguage + `',
+			country = '', urgency = '', rule_version = '', red_flags = '` + noFlags + `', crisis = FALSE` + scope +
 			`(patient_id = $3 OR ` + inSessions + `)`},
 		{"idempotency", false, `UPDATE idempotency SET body = '', subject = '', erased = done` + scope + `(subject = $3 OR subject = '' AND done)`},
-		{"consultations", true, `UPDATE consultations SET patient_id = $4, patient_name = '', language = '` + anyLanguage + `', metadata = '{}',
+		{"consultations", true, `UPDATE consultations SET patient_id = $4, patient_name = '', language = '` + anyLanguage + `', country = '', metadata = '{}',
 			reason = CASE WHEN reason IN ('cancelled', 'expired', 'declined', 'doctor', 'api', 'nobody_present') THEN reason ELSE '' END` +
 			scope + `patient_id = $3`},
 		{"people", false, `DELETE FROM people` + scope + `role = 'patient' AND id = $3`},

@@ -44,6 +44,7 @@ var keptColumns = map[string][]string{
 	"people":           {"pseudonym"},
 	"consultations":    {"key_id", "metadata"},
 	"chat_messages":    {"participant_id"},
+	"tickets":          {"urgency"},
 	"waiting_messages": {"ticket_id", "kind"},
 	"idempotency":      {"key", "operation_id", "body_hash", "owner"}, // the key is a hash
 	"outbox":           {"event_id", "payload"},

@@ -17,6 +17,11 @@ func (q *querier) record(ctx context.Context, sc consult.Scope, events []consult
 	return err
 }
 
+// Record writes events that belong to no row of their own, as record does.
+func (s *Store) Record(ctx context.Context, sc consult.Scope, events ...consult.Event) error {
+	return s.write(ctx, func(ctx context.Context, q *querier) error { return q.record(ctx, sc, events) })
+}
+
 // note is record for what is nobody's webhook: the audit entries alone. It
 // returns the chain's new head.
 func (q *querier) note(ctx context.Context, sc consult.Scope, events ...consult.Event) (chainHead, error) {

@@ -161,6 +161,9 @@ func writes() map[string]func(t *testing.T, s *store.Store, sc consult.Scope, w 
 				t.Error("another scope revoked the token")
 			}
 		},
+		"Record": func(t *testing.T, s *store.Store, sc consult.Scope, w world) {
+			must(t, s.Record(t.Context(), sc, event(sc, consult.EventEmergencyDetected, w.c.ID)))
+		},
 		"VerifyAudit": func(t *testing.T, s *store.Store, sc consult.Scope, w world) {
 			must(t, s.VerifyAudit(t.Context(), sc))
 			must(t, s.VerifyAudit(t.Context(), w.sc))

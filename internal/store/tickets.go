@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"reflect"
 	"time"
 
@@ -9,17 +11,69 @@ import (
 )
 
 const ticketColumns = `id, account_id, mode, session_id, doctor_id, patient_id, patient_name, reason, language,
-	status, rank, joined_at, ready_at, away_at, admitted_at, closed_at, updated_at, version`
+	status, rank, joined_at, ready_at, away_at, admitted_at, closed_at, updated_at, version,
+	country, urgency, rule_version, red_flags, crisis`
+
+const ticketInsert = `INSERT INTO tickets (` + ticketColumns + `)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`
 
 func scanTicket(r scanner, t *consult.Ticket) error {
-	return r.Scan(&t.ID, &t.Scope.AccountID, &t.Scope.Mode, &t.SessionID, &t.DoctorID, &t.PatientID, &t.PatientName,
+	var flags string
+	err := r.Scan(&t.ID, &t.Scope.AccountID, &t.Scope.Mode, &t.SessionID, &t.DoctorID, &t.PatientID, &t.PatientName,
 		&t.Reason, &t.Language, &t.Status, &t.Rank, scanTime{&t.JoinedAt}, scanTimePtr{&t.ReadyAt}, scanTimePtr{&t.AwayAt},
-		scanTimePtr{&t.AdmittedAt}, scanTimePtr{&t.ClosedAt}, scanTime{&t.UpdatedAt}, &t.Version)
+		scanTimePtr{&t.AdmittedAt}, scanTimePtr{&t.ClosedAt}, scanTime{&t.UpdatedAt}, &t.Version,
+		&t.Country, &t.Screening.Urgency, &t.Screening.RuleVersion, &flags, &t.Screening.Crisis)
+	if err != nil || flags == noFlags {
+		return err
+	}
+	if err := json.Unmarshal([]byte(flags), &t.Screening.Rules); err != nil {
+		return fmt.Errorf("ticket %s: red flags: %w", t.ID, err)
+	}
+	return nil
+}
+
+// noFlags is how a ticket without red flags is stored.
+const noFlags = `[]`
+
+// flagsOf is t's red flags as they are stored.
+func flagsOf(t *consult.Ticket) (string, error) {
+	if len(t.Screening.Rules) == 0 {
+		return noFlags, nil
+	}
+	b, err := json.Marshal(t.Screening.Rules)
+	if err != nil {
+		return "", fmt.Errorf("ticket %s: red flags: %w", t.ID, err)
+	}
+	return string(b), nil
+}
+
+// insertValues are t's columns, in their order.
+func insertValues(t *consult.Ticket) ([]any, error) {
+	flags, err := flagsOf(t)
+	if err != nil {
+		return nil, err
+	}
+	return []any{
+		t.ID, t.Scope.AccountID, t.Scope.Mode, t.SessionID, t.DoctorID, t.PatientID, t.PatientName, t.Reason, t.Language,
+		t.Status, t.Rank, micros(t.JoinedAt), microsPtr(t.ReadyAt), microsPtr(t.AwayAt), microsPtr(t.AdmittedAt),
+		microsPtr(t.ClosedAt), micros(t.UpdatedAt), t.Version,
+		t.Country, t.Screening.Urgency, t.Screening.RuleVersion, flags, t.Screening.Crisis,
+	}, nil
 }
 
 // storableTicket makes t what it will be when read back.
 func storableTicket(t *consult.Ticket) {
 	t.PatientName, t.Reason, t.Language = clean(t.PatientName), clean(t.Reason), clean(t.Language)
+	t.Country, t.Screening.RuleVersion = clean(t.Country), clean(t.Screening.RuleVersion)
+	if len(t.Screening.Rules) == 0 {
+		t.Screening.Rules = nil
+	} else {
+		rules := make([]string, len(t.Screening.Rules)) // never change the caller's
+		for i, r := range t.Screening.Rules {
+			rules[i] = clean(r)
+		}
+		t.Screening.Rules = rules
+	}
 	t.JoinedAt, t.UpdatedAt = truncated(t.JoinedAt), truncated(t.UpdatedAt)
 	for _, p := range []**time.Time{&t.ReadyAt, &t.AwayAt, &t.AdmittedAt, &t.ClosedAt} {
 		*p = truncatedPtr(*p)
@@ -59,12 +113,12 @@ func (q *querier) createTicket(ctx context.Context, t consult.Ticket, events []c
 			return nil, false, err
 		}
 	}
-	n, err := q.exec(ctx, `INSERT INTO tickets (`+ticketColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
-		ON CONFLICT (account_id, mode, doctor_id, patient_id) WHERE status IN ('queued', 'ready', 'away') DO NOTHING`,
-		t.ID, t.Scope.AccountID, t.Scope.Mode, t.SessionID, t.DoctorID, t.PatientID, t.PatientName, t.Reason, t.Language,
-		t.Status, t.Rank, micros(t.JoinedAt), microsPtr(t.ReadyAt), microsPtr(t.AwayAt), microsPtr(t.AdmittedAt),
-		microsPtr(t.ClosedAt), micros(t.UpdatedAt), t.Version)
+	values, err := insertValues(&t)
+	if err != nil {
+		return nil, false, err
+	}
+	n, err := q.exec(ctx, ticketInsert+`
+		ON CONFLICT (account_id, mode, doctor_id, patient_id) WHERE status IN ('queued', 'ready', 'away') DO NOTHING`, values...)
 	if err != nil {
 		return nil, false, err
 	}
@@ -174,13 +228,19 @@ func (q *querier) storeTicket(ctx context.Context, before, after *consult.Ticket
 	after.ID, after.Scope = before.ID, before.Scope
 	after.Version = before.Version + 1
 	storableTicket(after)
+	flags, err := flagsOf(after)
+	if err != nil {
+		return err
+	}
 	n, err := q.exec(ctx, `UPDATE tickets SET session_id = $1, doctor_id = $2, patient_id = $3, patient_name = $4,
 			reason = $5, language = $6, status = $7, rank = $8, joined_at = $9, ready_at = $10, away_at = $11,
-			admitted_at = $12, closed_at = $13, updated_at = $14, version = $15
-		WHERE account_id = $16 AND mode = $17 AND id = $18 AND version = $19`,
+			admitted_at = $12, closed_at = $13, updated_at = $14, version = $15,
+			country = $16, urgency = $17, rule_version = $18, red_flags = $19, crisis = $20
+		WHERE account_id = $21 AND mode = $22 AND id = $23 AND version = $24`,
 		after.SessionID, after.DoctorID, after.PatientID, after.PatientName, after.Reason, after.Language, after.Status, after.Rank,
 		micros(after.JoinedAt), microsPtr(after.ReadyAt), microsPtr(after.AwayAt), microsPtr(after.AdmittedAt),
 		microsPtr(after.ClosedAt), micros(after.UpdatedAt), after.Version,
+		after.Country, after.Screening.Urgency, after.Screening.RuleVersion, flags, after.Screening.Crisis,
 		after.Scope.AccountID, after.Scope.Mode, after.ID, before.Version)
 	if err == nil && n != 1 {
 		err = errRetry

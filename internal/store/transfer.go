@@ -116,11 +116,11 @@ func (s *Store) TransferTicket(ctx context.Context, sc consult.Scope, id string,
 }
 
 func (q *querier) insertTicket(ctx context.Context, t *consult.Ticket) error {
-	_, err := q.exec(ctx, `INSERT INTO tickets (`+ticketColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
-		t.ID, t.Scope.AccountID, t.Scope.Mode, t.SessionID, t.DoctorID, t.PatientID, t.PatientName, t.Reason, t.Language,
-		t.Status, t.Rank, micros(t.JoinedAt), microsPtr(t.ReadyAt), microsPtr(t.AwayAt), microsPtr(t.AdmittedAt),
-		microsPtr(t.ClosedAt), micros(t.UpdatedAt), t.Version)
+	values, err := insertValues(t)
+	if err != nil {
+		return err
+	}
+	_, err = q.exec(ctx, ticketInsert, values...)
 	return err
 }
 
