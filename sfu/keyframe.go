@@ -13,7 +13,7 @@ const (
 	// keyFresh is how old a stored key frame may be to start a picture from it.
 	// Who is about to start is spared a request when there is one half as old,
 	// which the ring still has (minHistory).
-	keyFresh = 500 * time.Millisecond
+	keyFresh = 400 * time.Millisecond
 	// quietTries bounds the requests to a source that sends nothing: a shared
 	// screen on which nothing moves, or a camera that is gone.
 	quietTries = 6

@@ -130,7 +130,7 @@ func (pub *publication) layerFor(ssrc uint32, index int) *layer {
 // more each. That lies between these bounds; beyond the upper one the picture
 // would have stood still for too long to be worth it.
 const (
-	minHistory = 250 * time.Millisecond
+	minHistory = 200 * time.Millisecond
 	maxHistory = time.Second
 )
 
