@@ -34,6 +34,7 @@ Usage:
   chatmed backup --out FILE             copy the SQLite database, also while the server runs
   chatmed patient export --account A [--mode live|test] --patient ID --out FILE
   chatmed patient erase --account A [--mode live|test] --patient ID --yes
+  chatmed hospitals import --from osm|table --in FILE --out FILE   a list for CHATMED_HOSPITALS_FILE
   chatmed loadtest [flags]       load a server of this machine and measure it
   chatmed version
 
@@ -82,6 +83,8 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return backup(ctx, args, out)
 	case "patient":
 		return patient(ctx, args, out)
+	case "hospitals":
+		return hospitals(ctx, args, out)
 	case "loadtest":
 		return loadTest(ctx, args, out, os.Stderr)
 	case "version":
@@ -90,5 +93,5 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	case "help":
 		return flag.ErrHelp
 	}
-	return fmt.Errorf("unknown command %q: serve, demo, keys, audit, backup, patient, loadtest, version or help", command)
+	return fmt.Errorf("unknown command %q: serve, demo, keys, audit, backup, patient, hospitals, loadtest, version or help", command)
 }

@@ -52,7 +52,8 @@ type Config struct {
 
 	TrustedProxies []netip.Prefix
 
-	PlansFile string // YAML; empty: the documented plans
+	PlansFile     string // YAML; empty: the documented plans
+	HospitalsFile string // CSV or GeoJSON; empty: the built-in list
 
 	Chat            Provider
 	Vision          Provider
@@ -222,9 +223,14 @@ func Load(fs *flag.FlagSet, environ []string) (*Config, error) {
 func (c *Config) check() (errs []error) {
 	say := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	errs = c.checkTLS()
-	if c.PlansFile != "" {
-		if _, err := os.Stat(c.PlansFile); err != nil {
-			say("CHATMED_PLANS_FILE: %w: give the path of a YAML file that this user can read", err)
+	for _, f := range []struct{ env, path, kind string }{
+		{"CHATMED_PLANS_FILE", c.PlansFile, "YAML"}, {"CHATMED_HOSPITALS_FILE", c.HospitalsFile, "CSV or GeoJSON"},
+	} {
+		if f.path == "" {
+			continue
+		}
+		if _, err := os.Stat(f.path); err != nil {
+			say("%s: %w: give the path of a %s file that this user can read", f.env, err, f.kind)
 		}
 	}
 	if c.SecretPrevious != "" && c.Secret == "" {

@@ -66,6 +66,8 @@ func settings() []setting {
 			set: func(c *Config, v string) error { return prefixes(&c.TrustedProxies, v) }},
 		{name: "plans_file", help: "YAML file of the plans of API keys; default the documented ones",
 			set: func(c *Config, v string) error { c.PlansFile = v; return nil }},
+		{name: "hospitals_file", help: "CSV or GeoJSON file of hospitals for the emergency screen, see chatmed hospitals import; default a short built-in list",
+			set: func(c *Config, v string) error { c.HospitalsFile = v; return nil }},
 		{name: "interactions_url", hidden: true, help: "CDS Hooks service for drug interactions; default built in",
 			set: func(c *Config, v string) error { return urlOf(&c.InteractionsURL, v, "http", "https") }},
 		{name: "waiting_grace", def: "3m", help: "how long a dropped patient keeps the place in the waiting room",
