@@ -9,7 +9,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 20s
 
-.PHONY: run build web test lint lint-go lint-web fmt race fuzz e2e bench bench-peers bench-pion bench-api clean tools
+.PHONY: run build web test lint lint-go lint-web fmt race fuzz e2e bench bench-peers bench-pion bench-api eval clean tools
 
 run: build ## build everything and serve a clinic on this machine, with demo links
 	exec bin/chatmed demo
@@ -80,6 +80,9 @@ bench-peers: build ## the same workloads on Debian's Janus, in turns with ours
 
 bench-pion: build ## the same workloads on an SFU of the usual kind on Pion's PeerConnection, in turns with ours
 	deploy/bench/run.sh pion
+
+eval: ## what the clinical engines catch and miss, into docs/clinical
+	go run ./internal/clinical/emergency/eval
 
 clean:
 	rm -rf bin .tools .artifacts web/node_modules web/dist/assets web/dist/*.html
