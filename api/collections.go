@@ -32,6 +32,7 @@ type videoItem struct {
 	DoctorName      *string           `json:"doctor_name"`
 	PatientName     *string           `json:"patient_name"`
 	Language        string            `json:"language"`
+	Country         *string           `json:"country"`
 	EnableRecording bool              `json:"enable_recording"`
 	CreatedAt       string            `json:"created_at"`
 	ScheduledAt     *string           `json:"scheduled_at"`
@@ -47,7 +48,7 @@ func itemOf(c *consult.Consultation) videoItem {
 	return videoItem{
 		SessionID: c.ID, Status: c.Status, Reason: optional(c.Reason), DoctorID: c.DoctorID, PatientID: c.PatientID,
 		DoctorName: optional(c.DoctorName), PatientName: optional(c.PatientName),
-		Language: c.Language, EnableRecording: c.EnableRecording, CreatedAt: rfc3339(c.CreatedAt),
+		Language: c.Language, Country: optional(c.Country), EnableRecording: c.EnableRecording, CreatedAt: rfc3339(c.CreatedAt),
 		ScheduledAt: optionalTime(c.ScheduledAt), OpensAt: rfc3339(c.OpensAt()), AdmittedAt: optionalTime(c.AdmittedAt),
 		StartedAt: optionalTime(c.StartedAt), EndedAt: optionalTime(c.EndedAt), ExpiresAt: rfc3339(c.ExpiresAt),
 		Metadata: metadataOf(c),

@@ -160,6 +160,9 @@ type Config struct {
 	AllowedOrigins []string
 	// RequestTimeout bounds one API request, its body included; 0 is 15 s.
 	RequestTimeout time.Duration
+	// Country is where patients are who do not say so, ISO 3166-1 alpha-2; ""
+	// shows them numbers that work in most places.
+	Country string
 	// SealKeys protect stored answers and cursors: 32 bytes each, the current
 	// one first. Without any, they last as long as the process.
 	SealKeys [][]byte
@@ -185,6 +188,10 @@ type Deps struct {
 	AllKeys        AllKeys // nil: pages of no key's origins may call
 	Tokens         Tokens
 	Links          Links
+	Emergency      Emergency
+	Hospitals      Hospitals // nil: no hospital is named
+	Profiles       Profiles  // nil: there are none
+	Events         Events
 	// Monitor asks the dependencies; nil is one without any.
 	Monitor *Monitor
 	// Signal serves /signal/v1; Web serves every path that is neither API nor

@@ -42,6 +42,7 @@ type ticketItem struct {
 	ReadyAt     *string              `json:"ready_at"`
 	AdmittedAt  *string              `json:"admitted_at"`
 	ClosedAt    *string              `json:"closed_at"`
+	Urgency     *string              `json:"urgency"`
 }
 
 func ticketItemOf(t *consult.Ticket) ticketItem {
@@ -49,7 +50,7 @@ func ticketItemOf(t *consult.Ticket) ticketItem {
 		TicketID: t.ID, SessionID: t.SessionID, DoctorID: t.DoctorID, PatientID: t.PatientID,
 		PatientName: optional(t.PatientName), Reason: optional(t.Reason), Language: optional(t.Language), Status: t.Status,
 		JoinedAt: rfc3339(t.JoinedAt), ReadyAt: optionalTime(t.ReadyAt), AdmittedAt: optionalTime(t.AdmittedAt),
-		ClosedAt: optionalTime(t.ClosedAt),
+		ClosedAt: optionalTime(t.ClosedAt), Urgency: optional(t.Screening.Urgency),
 	}
 }
 

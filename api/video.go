@@ -28,6 +28,7 @@ type createVideoBody struct {
 	ScheduledAt     *string           `json:"scheduled_at"`
 	Language        string            `json:"language"`
 	EnableRecording bool              `json:"enable_recording"`
+	Country         string            `json:"country"`
 	Metadata        map[string]string `json:"metadata"`
 }
 
@@ -48,7 +49,7 @@ func (s *server) createVideo(ctx context.Context, r *request) (any, error) {
 	}
 	req := consult.CreateRequest{
 		DoctorID: b.DoctorID, PatientID: b.PatientID, DoctorName: b.DoctorName, PatientName: b.PatientName,
-		Language: b.Language, EnableRecording: b.EnableRecording, KeyID: r.key.ID, Metadata: b.Metadata,
+		Language: b.Language, EnableRecording: b.EnableRecording, KeyID: r.key.ID, Country: b.Country, Metadata: b.Metadata,
 	}
 	if b.EnableRecording {
 		if err := s.planHas(r.key, limits.GroupRecording); err != nil {

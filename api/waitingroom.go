@@ -27,6 +27,7 @@ type joinBody struct {
 	Reason      string `json:"reason"`
 	Language    string `json:"language"`
 	SessionID   string `json:"session_id"`
+	Country     string `json:"country"`
 }
 
 type waitRange struct {
@@ -44,11 +45,13 @@ type placeBody struct {
 	EstimatedWaitRange   *waitRange           `json:"estimated_wait_range"`
 	DoctorNotified       bool                 `json:"doctor_notified"`
 	JoinedAt             string               `json:"joined_at"`
+	Urgency              *string              `json:"urgency"`
 }
 
 type ticketBody struct {
 	placeBody
-	PatientJoinURL *string `json:"patient_join_url"`
+	PatientJoinURL *string   `json:"patient_join_url"`
+	Emergency      *helpBody `json:"emergency"`
 }
 
 type admittedBody struct {
@@ -77,7 +80,7 @@ func (s *server) joinWaitingRoom(ctx context.Context, r *request) (any, error) {
 	}
 	p, err := s.WaitingRoom.Join(ctx, r.key.Scope, r.actor(), waitingroom.JoinRequest{
 		DoctorID: b.DoctorID, PatientID: b.PatientID, PatientName: b.PatientName,
-		Reason: b.Reason, Language: b.Language, SessionID: b.SessionID,
+		Reason: b.Reason, Language: b.Language, SessionID: b.SessionID, Country: b.Country,
 	})
 	if err != nil {
 		return nil, err
@@ -136,7 +139,7 @@ func (s *server) admit(ctx context.Context, r *request) (any, error) {
 		return nil, err
 	}
 	return admittedBody{
-		ticketBody:    ticketBody{placeBody: placeOf(p), PatientJoinURL: patient},
+		ticketBody:    ticketBody{placeBody: placeOf(p), PatientJoinURL: patient, Emergency: s.helpFor(&p.Ticket)},
 		DoctorJoinURL: doctor,
 	}, nil
 }
@@ -151,7 +154,7 @@ func (s *server) ticketOf(ctx context.Context, r *request, p *consult.QueuePlace
 	if err != nil {
 		return nil, err
 	}
-	return ticketBody{placeBody: placeOf(p), PatientJoinURL: link}, nil
+	return ticketBody{placeBody: placeOf(p), PatientJoinURL: link, Emergency: s.helpFor(&p.Ticket)}, nil
 }
 
 // joinURL is a fresh link for one side, or nil once the consultation is over.
@@ -177,6 +180,7 @@ func placeOf(p *consult.QueuePlace) placeBody {
 	b := placeBody{
 		TicketID: t.ID, SessionID: t.SessionID, Status: t.Status,
 		DoctorNotified: p.DoctorNotified, JoinedAt: rfc3339(t.JoinedAt),
+		Urgency: optional(t.Screening.Urgency),
 	}
 	if p.Position > 0 {
 		b.Position = &p.Position

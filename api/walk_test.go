@@ -247,6 +247,8 @@ func sampleOf(name string, s *jsonschema.Schema) any {
 		return []any{"https://clinic.example"}
 	case name == "allowed_addresses":
 		return []any{"127.0.0.0/8", "::1"}
+	case name == "country":
+		return "FR"
 	case name == "expires_at":
 		return "2025-01-15T13:00:00Z"
 	case s.Enum != nil:
@@ -254,9 +256,12 @@ func sampleOf(name string, s *jsonschema.Schema) any {
 	case s.Format != nil && s.Format.Name == "iso8601-offset":
 		return "2025-06-01T10:00:00Z"
 	}
-	switch s.Types.ToStrings()[0] {
+	types := slices.DeleteFunc(s.Types.ToStrings(), func(t string) bool { return t == "null" })
+	switch types[0] {
 	case "boolean":
 		return true
+	case "number":
+		return 1.5
 	case "integer":
 		n, _ := s.Minimum.Float64()
 		return n

@@ -123,7 +123,7 @@ func newWorldOn(t *testing.T, dsn string, adjust ...func(*Deps)) *world {
 	w.tokens, err = auth.NewTokens(secrets, w.store, w.keys, w.clock.now)
 	must(t, err)
 	w.consults = consult.NewService(w.store, w.redis.Bus(), w.clock.now, log)
-	w.rooms = waitingroom.New(w.store, w.redis.Client(), w.redis.Bus(), w.consults, w.clock.now, waitingroom.Config{}, log)
+	w.rooms = waitingroom.New(w.store, w.redis.Client(), w.redis.Bus(), w.consults, w.clock.now, waitingroom.Config{Screen: screener(t)}, log)
 	w.consults.OnClosed(w.rooms.SessionClosed)
 	t.Cleanup(w.rooms.Close)
 
@@ -138,7 +138,8 @@ func newWorldOn(t *testing.T, dsn string, adjust ...func(*Deps)) *world {
 		Consultations: w.consults, Sessions: w.consults, WaitingRoom: w.rooms, Tickets: w.store, Participations: w.store,
 		Room: &fakeRoom{}, Desk: w.rooms, Presence: w.rooms, Patients: patients{w.store}, Audit: auditLog{w.store},
 		Idempotency: w.store, Keys: w.keys, KeyAdmin: w.keys, AllKeys: w.keys, Tokens: w.tokens, Limits: w.limits,
-		Links:   auth.Links{RoomURL: "https://meet.example", PublicURL: "https://api.example"},
+		Links:     auth.Links{RoomURL: "https://meet.example", PublicURL: "https://api.example"},
+		Emergency: engine(t), Hospitals: hospitals(t), Events: w.store,
 		Monitor: NewMonitor([]Check{{"store", w.store.Ping}, {"redis", w.redis.Ping}}, w.clock.now, log),
 		Now:     w.clock.now, Log: log, Registry: w.registry,
 	}

@@ -62,6 +62,7 @@ func kinds() map[string]func(object) request {
 		"media":  func(o object) request { return readMedia(o) },
 		"chat":   func(o object) request { return chatRequest{text: o.str("text")} },
 		"admit":  func(o object) request { return admitRequest{ticketID: o.str("ticket_id")} },
+		"reason": func(o object) request { return reasonRequest{text: o.str("text")} },
 		"end":    func(object) request { return endRequest{} },
 		"leave":  func(object) request { return leaveRequest{} },
 		"ping":   func(object) request { return pingRequest{} },

@@ -42,6 +42,8 @@ type Tickets interface {
 	Present(ctx context.Context, sc consult.Scope, ticketID string) (*consult.QueuePlace, error)
 	Away(ctx context.Context, sc consult.Scope, ticketID string) (*consult.QueuePlace, error)
 	Leave(ctx context.Context, sc consult.Scope, actor consult.Actor, ticketID string) (*consult.QueuePlace, error)
+	// Amend replaces the reason of an open ticket and screens it.
+	Amend(ctx context.Context, sc consult.Scope, actor consult.Actor, ticketID, reason string) (*consult.QueuePlace, error)
 }
 
 // Queue is a doctor's side of the waiting room.
@@ -134,6 +136,7 @@ type Deps struct {
 	Consultations Consultations
 	Tickets       Tickets
 	Queue         Queue
+	Emergencies   Emergencies
 	Store         Store
 	Media         Media
 	Bus           Bus

@@ -22,6 +22,7 @@ type joinRequest struct {
 	instance    string
 	takeOver    bool
 	role        consult.Role
+	reason      string
 }
 
 func readJoin(o object) joinRequest {
@@ -29,6 +30,7 @@ func readJoin(o object) joinRequest {
 		protocol: o.integer("protocol"), token: o.str("token"), sessionID: o.str("session_id"),
 		displayName: o.str("display_name"), language: o.str("language"), instance: o.str("instance"),
 		takeOver: o.boolean("take_over"), role: consult.Role(o.str("role")),
+		reason: o.str("reason"),
 	}
 	if sdp := o.str("offer"); sdp != "" {
 		m.offer = &offered{sdp: sdp, intents: readIntents(o)}
@@ -90,6 +92,7 @@ type entry struct {
 	subject  string
 	name     string
 	language string
+	reason   string
 	instance string
 	grants   consult.Grants
 	cred     credential
@@ -250,7 +253,7 @@ func over(c *consult.Consultation) error {
 func newEntry(id string, m joinRequest, claims *auth.Claims, c *consult.Consultation) entry {
 	e := entry{
 		id: id, role: claims.Role, subject: claims.Subject, grants: claims.Grants, cred: credentialOf(claims),
-		language: m.language, instance: m.instance, takeOver: m.takeOver,
+		language: m.language, reason: m.reason, instance: m.instance, takeOver: m.takeOver,
 	}
 	if claims.Role == consult.Integrator {
 		e.role, e.subject, e.grants = m.role, "", consult.DefaultGrants(m.role)
@@ -302,6 +305,7 @@ func (r *room) join(s *session, e entry) error {
 	}
 	p.secret = newSecret() // whoever was this person before cannot resume
 	p.name, p.language, p.instance, p.grants, p.cred = e.name, e.language, e.instance, e.grants, e.cred
+	p.reason = e.reason
 	r.srv.holds(p.id, p.cred.tokenID)
 	p.held = e.offer
 	p.waited, p.replyTo, p.told = false, e.id, ""

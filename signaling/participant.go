@@ -45,6 +45,8 @@ type participant struct {
 	// While waiting.
 	why      string
 	ticketID string
+	// reason was given with the join, for the ticket that is still to be taken.
+	reason string
 	// waited says that the join has been answered with `waiting`.
 	waited bool
 	// held is the offer to be answered once they may come in; nil: chat only.

@@ -22,6 +22,7 @@ type ticketView struct {
 	Position     int                  `json:"position"`
 	JoinedAt     instant              `json:"joined_at"`
 	WaitingSince instant              `json:"waiting_since"`
+	Urgency      *consult.Urgency     `json:"urgency"`
 }
 
 // queueMessage lists open tickets.
@@ -56,11 +57,15 @@ func (queueMessage) kind() string { return "queue" }
 
 func newTicketView(q *consult.QueuePlace) ticketView {
 	t := &q.Ticket
-	return ticketView{
+	v := ticketView{
 		TicketID: t.ID, SessionID: t.SessionID, PatientID: t.PatientID, PatientName: t.PatientName,
 		Reason: t.Reason, Language: t.Language, Status: t.Status, Position: max(q.Position, 1),
 		JoinedAt: at(t.JoinedAt), WaitingSince: maybeAt(t.ReadyAt),
 	}
+	if u := t.Screening.Urgency; u != "" {
+		v.Urgency = &u
+	}
+	return v
 }
 
 // ticketViews keeps the open tickets, first ones first.
@@ -121,6 +126,9 @@ func (r *room) refreshQueue() {
 				p.ticketID = q.Ticket.ID // another one after a transfer
 			}
 			r.refreshPlace(p, q)
+		}
+		if p.role == consult.Patient && p.stage == waits && p.why == whyScheduled && p.ticketID == "" && q != nil && q.Ticket.Status.Open() {
+			r.tellWaiting(p, q) // a reason given over the API before the room opens
 		}
 	}
 	tickets := openTicket(q)

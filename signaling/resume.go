@@ -63,6 +63,9 @@ func (r *room) resume(s *session, m resumeRequest, id string) {
 			return // a join finds out, or makes a new ticket
 		}
 	}
+	if p.stage == waits && p.why == whyScheduled {
+		place = r.placeBefore(p)
+	}
 	r.attach(p, s)
 	s.self = p
 	reply := resumedMessage{Type: "resumed", ID: id, State: "in_call", identity: r.identityOf(p)}

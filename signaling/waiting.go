@@ -48,6 +48,9 @@ type waitingView struct {
 	// while the patient waits in the queue.
 	Doctor   *doctorView `json:"doctor,omitempty"`
 	Messages []noteView  `json:"messages,omitempty"`
+	// Reason is what the patient gave, and Emergency what it was found to be.
+	Reason    string         `json:"reason,omitempty"`
+	Emergency *emergencyView `json:"emergency,omitempty"`
 }
 
 // doctorView is whether the doctor is there.
@@ -76,13 +79,13 @@ func (waitingMessage) kind() string { return "waiting" }
 
 // waitingFor describes p's wait; place is p's place in the queue, if any.
 func (r *room) waitingFor(p *participant, place *consult.QueuePlace) waitingView {
-	v := waitingView{Why: p.why}
+	v := waitingView{Why: p.why, Emergency: r.emergencyFor(p, place)}
 	switch {
 	case p.why == whyScheduled:
 		v.OpensAt = string(at(r.c.OpensAt()))
 	case p.why == whyQueue && place != nil:
 		v.TicketID, v.Position = place.Ticket.ID, max(place.Position, 1)
-		v.Doctor, v.Messages = r.doctor, r.notes
+		v.Doctor, v.Messages, v.Reason = r.doctor, r.notes, place.Ticket.Reason
 		if e := place.Estimate; e.Known {
 			v.Estimate = &estimateView{Expected: seconds(e.Expected), Low: seconds(e.Low), High: seconds(e.High)}
 		}
@@ -115,6 +118,9 @@ func (r *room) mustWait(p *participant, why string) {
 		if place == nil {
 			return // the coming refresh says what became of the consultation
 		}
+	}
+	if why == whyScheduled {
+		place = r.placeBefore(p)
 	}
 	if why == whyScheduled && r.opening == nil {
 		r.opening = r.after(r.c.OpensAt().Sub(r.now()), func() {
@@ -149,7 +155,7 @@ func (r *room) takeTicket(p *participant) (*consult.QueuePlace, error) {
 	ctx, cancel := r.call()
 	defer cancel()
 	place, err := r.srv.deps.Tickets.Join(ctx, r.scope, p.actor(), waitingroom.JoinRequest{
-		DoctorID: r.c.DoctorID, PatientID: r.c.PatientID, PatientName: p.name, Language: p.language, SessionID: r.id,
+		DoctorID: r.c.DoctorID, PatientID: r.c.PatientID, PatientName: p.name, Language: p.language, SessionID: r.id, Reason: p.reason,
 	})
 	if consult.HasCode(err, consult.Conflict) {
 		// Admitted, ended or cancelled between our look at it and now?
@@ -166,7 +172,7 @@ func (r *room) takeTicket(p *participant) (*consult.QueuePlace, error) {
 		r.refreshSoon()
 		return nil, nil
 	}
-	p.ticketID = place.Ticket.ID
+	p.ticketID, p.reason = place.Ticket.ID, ""
 	if ready := r.present(ctx, p); ready != nil {
 		place = ready
 	}

@@ -92,7 +92,7 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 	must(t, err)
 	t.Cleanup(func() { must(t, w.rdb.Close()) })
 	w.svc = consult.NewService(w.store, w.rdb.Bus(), w.clock.Now, log)
-	w.queue = waitingroom.New(w.store, w.rdb.Client(), w.rdb.Bus(), w.svc, w.clock.Now, waitingroom.Config{}, log)
+	w.queue = waitingroom.New(w.store, w.rdb.Client(), w.rdb.Bus(), w.svc, w.clock.Now, waitingroom.Config{Screen: fakeScreen}, log)
 	w.svc.OnClosed(w.queue.SessionClosed)
 	t.Cleanup(w.queue.Close)
 	w.start()
@@ -114,7 +114,7 @@ func (w *world) start() {
 	var err error
 	w.metrics = prometheus.NewRegistry()
 	w.srv, err = New(w.cfg, Deps{
-		Tokens: verifier, Links: fakeLinks{}, Consultations: w.svc, Tickets: w.queue, Queue: w.queue, Store: w.store,
+		Tokens: verifier, Links: fakeLinks{}, Consultations: w.svc, Tickets: w.queue, Queue: w.queue, Emergencies: fakeLines{}, Store: w.store,
 		Media: w.media, Bus: bus, Clock: w.clock, Log: slog.New(slog.NewTextHandler(w.logs, nil)),
 		Metrics: w.metrics,
 	})

@@ -167,13 +167,15 @@ func (r *JoinRequest) validate() error {
 	if !consult.ValidExternalID(r.PatientID) && (r.PatientID != "" || r.SessionID == "") {
 		add("patient_id", idRule)
 	}
-	r.PatientName, r.Reason = strings.TrimSpace(r.PatientName), strings.TrimSpace(r.Reason)
+	r.PatientName = strings.TrimSpace(r.PatientName)
 	if utf8.RuneCountInString(r.PatientName) > consult.MaxNameLength {
 		add("patient_name", "is too long")
 	}
-	if utf8.RuneCountInString(r.Reason) > consult.MaxReasonLength {
-		add("reason", "is too long")
+	reason, err := cleanText("reason", r.Reason, 0, consult.MaxReasonLength)
+	if err != nil {
+		e.Fields = append(e.Fields, consult.AsError(err).Fields...)
 	}
+	r.Reason = reason
 	if r.Country != "" && !consult.ValidCountry(r.Country) {
 		add("country", "must be an ISO 3166-1 code of two capital letters")
 	}

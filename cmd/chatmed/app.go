@@ -20,6 +20,8 @@ import (
 
 	"github.com/chatmed/chatmed/api"
 	"github.com/chatmed/chatmed/internal/auth"
+	"github.com/chatmed/chatmed/internal/clinical/emergency"
+	"github.com/chatmed/chatmed/internal/clinical/emergency/places"
 	"github.com/chatmed/chatmed/internal/cluster"
 	"github.com/chatmed/chatmed/internal/config"
 	"github.com/chatmed/chatmed/internal/consult"
@@ -46,6 +48,9 @@ type app struct {
 	links    auth.Links
 	sealKeys [][]byte // of stored answers and cursors
 	limits   *limits.Limiter
+
+	emergency *emergency.Engine
+	hospitals *places.Hospitals
 
 	consultations *consult.Service
 	waitingRoom   *waitingroom.Service
@@ -85,9 +90,12 @@ func newApp(ctx context.Context, cfg *config.Config, now consult.Clock) (a *app,
 	if err = a.openAuth(); err != nil {
 		return a, err
 	}
+	if err = a.openEmergency(); err != nil {
+		return a, err
+	}
 	a.consultations = consult.NewService(a.store, a.redis.Bus(), now, a.log)
 	a.waitingRoom = waitingroom.New(a.store, a.redis.Client(), a.redis.Bus(), a.consultations, now,
-		waitingroom.Config{Grace: cfg.WaitingGrace}, a.log)
+		waitingroom.Config{Grace: cfg.WaitingGrace, Screen: a.screen}, a.log)
 	a.consultations.OnClosed(a.waitingRoom.SessionClosed)
 	a.keys.Announce(a.redis.Bus())
 	a.keys.OnEndCalls(func(ctx context.Context, key *consult.APIKey) error {
@@ -170,7 +178,7 @@ func (a *app) openMedia() (err error) {
 	cfg.ResumeGrace, cfg.WaitingGrace, cfg.EmptyGrace = a.cfg.ResumeGrace, a.cfg.WaitingGrace, a.cfg.EmptyGrace
 	a.signal, err = signaling.New(cfg, signaling.Deps{
 		Tokens: a.tokens, Links: a.links, Consultations: a.consultations,
-		Tickets: a.waitingRoom, Queue: a.waitingRoom, Store: a.store, Media: legs{a.media},
+		Tickets: a.waitingRoom, Queue: a.waitingRoom, Emergencies: emergencyLines{a.cfg.Country}, Store: a.store, Media: legs{a.media},
 		Bus: a.redis.Bus(), Clock: clock{now: a.now}, Log: a.log, Metrics: a.registry,
 	})
 	return err
@@ -183,11 +191,12 @@ func (a *app) openHTTP() (err error) {
 	}
 	a.monitor = api.NewMonitor(a.checks(), a.now, a.log)
 	a.handler, err = api.New(api.Deps{
-		Config:        api.Config{TrustedProxies: proxies, SealKeys: a.sealKeys},
+		Config:        api.Config{TrustedProxies: proxies, SealKeys: a.sealKeys, Country: a.cfg.Country},
 		Consultations: a.consultations, Sessions: a.consultations, WaitingRoom: a.waitingRoom,
 		Desk: a.waitingRoom, Presence: a.waitingRoom, Tickets: a.store, Patients: patients{a.store}, Audit: auditOfStore{a.store},
 		Room: a.signal, Participations: a.store, Idempotency: a.store,
 		Keys: a.keys, KeyAdmin: a.keys, AllKeys: a.keys, Limits: a.limits, Tokens: a.tokens, Links: a.links, Monitor: a.monitor,
+		Emergency: a.emergency, Hospitals: a.hospitals, Events: a.store,
 		Signal: a.signal, Web: web.Handler(web.Config{FrameAncestors: a.frameAncestors}),
 		Now: a.now, Log: a.log, Registry: a.registry,
 	})

@@ -53,9 +53,9 @@ func rules() map[string]rule {
 	all := map[string]rule{
 		"cmd/chatmed": {may: slices.Concat(wired, clinical, []string{
 			"api", "signaling", "waitingroom", "recording", "sfu", "sfu/relay", "web",
-			consult, auth, "internal/limits", "internal/blob", "internal/fhir", "internal/loadtest", "internal/loadtest/pionsfu",
+			consult, auth, "internal/clinical/emergency/places", "internal/limits", "internal/blob", "internal/fhir", "internal/loadtest", "internal/loadtest/pionsfu",
 		})},
-		"api":         {may: append([]string{consult, auth, "internal/limits", "internal/fhir", "waitingroom"}, clinical...)},
+		"api":         {may: append([]string{consult, auth, "internal/limits", "internal/fhir", "waitingroom", "internal/clinical/emergency/places"}, clinical...)},
 		"signaling":   {may: []string{consult, auth, "sfu", "waitingroom"}},
 		"waitingroom": {may: []string{consult}},
 		"recording":   {may: []string{consult, "sfu"}},

@@ -52,7 +52,9 @@ type Config struct {
 
 	TrustedProxies []netip.Prefix
 
-	PlansFile     string // YAML; empty: the documented plans
+	PlansFile string // YAML; empty: the documented plans
+	Country   string // of patients of whom nobody says it: ISO 3166-1 alpha-2; empty: not known
+
 	HospitalsFile string // CSV or GeoJSON; empty: the built-in list
 
 	Chat            Provider

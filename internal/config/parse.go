@@ -72,6 +72,17 @@ func email(to *string, v string) error {
 	return nil
 }
 
+func country(to *string, v string) error {
+	if v == "" {
+		return nil
+	}
+	if len(v) != 2 || strings.Trim(v, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return errors.New("is no code of a country; give the two capital letters of ISO 3166-1, such as FR")
+	}
+	*to = v
+	return nil
+}
+
 func port(to *int, v string) error {
 	n, err := strconv.ParseUint(v, 10, 16)
 	if err != nil {

@@ -66,6 +66,8 @@ func settings() []setting {
 			set: func(c *Config, v string) error { return prefixes(&c.TrustedProxies, v) }},
 		{name: "plans_file", help: "YAML file of the plans of API keys; default the documented ones",
 			set: func(c *Config, v string) error { c.PlansFile = v; return nil }},
+		{name: "country", help: "where patients are of whom nobody says it, as an ISO 3166-1 code such as FR: whose emergency number they see; default 112 and 911",
+			set: func(c *Config, v string) error { return country(&c.Country, v) }},
 		{name: "hospitals_file", help: "CSV or GeoJSON file of hospitals for the emergency screen, see chatmed hospitals import; default a short built-in list",
 			set: func(c *Config, v string) error { c.HospitalsFile = v; return nil }},
 		{name: "interactions_url", hidden: true, help: "CDS Hooks service for drug interactions; default built in",
