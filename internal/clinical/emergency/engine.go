@@ -8,6 +8,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/chatmed/chatmed/internal/clinical/emergency/learned"
 	"github.com/chatmed/chatmed/internal/clinical/emergency/text"
 )
 
@@ -15,6 +16,9 @@ import (
 type Engine struct {
 	set  *set
 	pool sync.Pool
+
+	second     *learned.Model
+	rereadings sync.Pool
 
 	male, female, pregnant, postpartum classID
 }
@@ -40,6 +44,10 @@ func newEngine(files fs.FS) (*Engine, error) {
 		return nil, fmt.Errorf("emergency rules: %w", err)
 	}
 	e := &Engine{set: s}
+	if e.second, err = learned.Load(); err != nil {
+		return nil, err
+	}
+	e.rereadings.New = func() any { return &rereading{} }
 	for name, into := range map[string]*classID{"male": &e.male, "female": &e.female, "pregnant": &e.pregnant, "postpartum": &e.postpartum} {
 		id, ok := s.ids[name]
 		if !ok {
@@ -78,7 +86,7 @@ func (e *Engine) Screen(in Input) Result {
 			best = best.merge(f)
 		}
 	}
-	return e.answer(in, best, whole)
+	return e.reread(in, parts, e.answer(in, best, whole))
 }
 
 // windows cuts a long text at spaces into windows that overlap. whole is false
