@@ -73,6 +73,19 @@ func (e *Engine) Version() string { return e.set.version }
 
 // Screen answers how urgent a text is.
 func (e *Engine) Screen(in Input) Result {
+	r, parts := e.byRules(in)
+	return e.reread(in, parts, r)
+}
+
+// ScreenByRules answers by the rules alone, without the second reading. The
+// second reading was learned from the development phrases, so that what it
+// finds among them measures nothing: the rules are measured by this.
+func (e *Engine) ScreenByRules(in Input) Result {
+	r, _ := e.byRules(in)
+	return r
+}
+
+func (e *Engine) byRules(in Input) (Result, []Span) {
 	s := e.pool.Get().(*screening)
 	defer e.pool.Put(s)
 	s.profile(in.Profile)
@@ -86,7 +99,7 @@ func (e *Engine) Screen(in Input) Result {
 			best = best.merge(f)
 		}
 	}
-	return e.reread(in, parts, e.answer(in, best, whole))
+	return e.answer(in, best, whole), parts
 }
 
 // windows cuts a long text at spaces into windows that overlap. whole is false

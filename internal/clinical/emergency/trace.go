@@ -8,7 +8,7 @@ import (
 // Trace screens a text and tells what was found in it and why it counts or
 // not: for who writes rules.
 func (e *Engine) Trace(in Input) string {
-	r := e.Screen(in)
+	r, whole := e.ScreenByRules(in), e.Screen(in)
 	s := &screening{engine: e}
 	s.profile(in.Profile)
 	f := s.screen(in.Text, 0)
@@ -31,6 +31,7 @@ func (e *Engine) Trace(in Input) string {
 			fmt.Fprintf(&b, "  %-26s %-9s %s\n", e.set.lex.names[id], names[s.m.judge(at)], strings.Join(words, " "))
 		}
 	}
+	fmt.Fprintf(&b, "  with the second reading: %s\n", whole.Urgency)
 	for _, flag := range r.RedFlags {
 		fmt.Fprintf(&b, "  rule %s %s %q\n", flag.Rule, flag.Level, flag.Words)
 	}

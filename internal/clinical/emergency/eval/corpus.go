@@ -55,15 +55,21 @@ type sample struct {
 	phrase
 	condition, language, group string
 	urgent                     bool
-	result                     emergency.Result
+	result                     emergency.Result // of the rules alone
+	both                       emergency.Result // with the second reading
 }
 
 // reached: an urgent phrase got its level, or a near miss stayed below urgent.
-func (s *sample) reached() bool {
+func (s *sample) reached() bool { return s.good(s.result) }
+
+// reachedByBoth is reached, with the second reading.
+func (s *sample) reachedByBoth() bool { return s.good(s.both) }
+
+func (s *sample) good(r emergency.Result) bool {
 	if s.urgent {
-		return s.result.Urgency.AtLeast(s.Level)
+		return r.Urgency.AtLeast(s.Level)
 	}
-	return !s.result.Urgency.AtLeast(emergency.High) || s.AtMost.AtLeast(s.result.Urgency)
+	return !r.Urgency.AtLeast(emergency.High) || s.AtMost.AtLeast(r.Urgency)
 }
 
 // exact: a near miss stayed at most at its level.
@@ -112,6 +118,6 @@ func screened(engine *emergency.Engine, p phrase, condition, path string, urgent
 	return &sample{
 		phrase: p, condition: condition, urgent: urgent,
 		language: filepath.Base(filepath.Dir(path)), group: strings.TrimSuffix(filepath.Base(path), ".yaml"),
-		result: engine.Screen(p.input()),
+		result: engine.ScreenByRules(p.input()), both: engine.Screen(p.input()),
 	}
 }
