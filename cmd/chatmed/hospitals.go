@@ -102,24 +102,3 @@ func skipped(r places.Report) string {
 	}
 	return "; left out: " + strings.Join(parts, ", ")
 }
-
-// loadHospitals reads the operator's list, or the one that is built in.
-func loadHospitals(file string) (_ *places.Hospitals, err error) {
-	if file == "" {
-		return places.Seed()
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	format := places.FormatCSV
-	if strings.HasSuffix(strings.ToLower(file), "json") {
-		format = places.FormatGeoJSON
-	}
-	h, err := places.Load(f, format)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return h, nil
-}

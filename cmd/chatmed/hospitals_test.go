@@ -21,7 +21,7 @@ func TestHospitalsImport(t *testing.T) {
 	if !strings.Contains(out.String(), "2 of 3 rows") || !strings.Contains(out.String(), "left out: 1 ") {
 		t.Errorf("said %q", out.String())
 	}
-	h, err := loadHospitals(file)
+	h, err := hospitalsOf(file)
 	must(t, err)
 	found, ok, err := h.Nearest(48.80, 2.30)
 	must(t, err)
@@ -31,7 +31,7 @@ func TestHospitalsImport(t *testing.T) {
 	if err := hospitals(t.Context(), args, &out); err == nil {
 		t.Error("an existing file was overwritten")
 	}
-	if _, err := loadHospitals(in); err == nil {
+	if _, err := hospitalsOf(in); err == nil {
 		t.Error("a file of another form was loaded")
 	}
 	for _, bad := range [][]string{nil, {"export"}, {"import"}, {"import", "--from", "fax", "--in", in, "--out", filepath.Join(dir, "x")}} {
@@ -39,7 +39,7 @@ func TestHospitalsImport(t *testing.T) {
 			t.Errorf("%q was accepted", bad)
 		}
 	}
-	if h, err := loadHospitals(""); err != nil || h.Len() < 100 {
+	if h, err := hospitalsOf(""); err != nil || h.Len() < 100 {
 		t.Errorf("the built-in list: %v", err)
 	}
 }
