@@ -7,6 +7,7 @@ import { Explain } from '../ui/outcome';
 import { Page, Statement } from '../ui/page';
 import { TicketCard } from '../ui/ticket-card';
 import { presences } from '../signal/messages';
+import { Alarms } from './alarms';
 import type { Desk, DeskPhase } from './desk';
 import { DeskDialog, type Task } from './desk-dialog';
 import { Action, TicketActions } from './ticket-actions';
@@ -78,6 +79,7 @@ function List({ desk }: { desk: Desk }) {
   const tickets = desk.tickets.value;
   const name = desk.doctorName.value;
   const arrived = desk.arrived.value;
+  const alarm = desk.alarm.value;
   const [task, setTask] = useState<Task | null>(null);
   const begin = (next: Task) => {
     desk.taskFailed.value = null;
@@ -119,6 +121,10 @@ function List({ desk }: { desk: Desk }) {
         {desk.done.value !== '' && <Icon name="check" />}
         {desk.done.value}
       </p>
+      <p class="visually-hidden" role="alert" data-testid="desk-alarm">
+        {alarm && t('desk.alarm', { name: alarm.patient_name || t('queue.unnamed') })}
+      </p>
+      <Alarms desk={desk} />
       <Admitted desk={desk} />
       {tickets.length === 0 ? (
         <div class="card empty">

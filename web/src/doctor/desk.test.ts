@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import type { QueueTicket, ServerMessage } from '../signal/messages';
+import { alarms, type QueueTicket, type ServerMessage } from '../signal/messages';
 import { arrivals, Desk } from './desk';
 
 const ticket = (id: string, status: QueueTicket['status'], position = 1): QueueTicket => ({
@@ -14,6 +14,7 @@ const ticket = (id: string, status: QueueTicket['status'], position = 1): QueueT
   position,
   joined_at: '',
   waiting_since: null,
+  urgency: null,
 });
 const ids = (before: QueueTicket[], after: QueueTicket[]) => arrivals(before, after).map((t) => t.ticket_id);
 
@@ -23,6 +24,18 @@ it('announces who has come to the page, not who was only entered', () => {
   expect(ids([ticket('a', 'ready')], [ticket('a', 'ready'), ticket('b', 'ready')])).toEqual(['b']);
   expect(ids([ticket('a', 'away')], [ticket('a', 'ready')])).toEqual(['a']);
   expect(ids([ticket('a', 'ready')], [])).toEqual([]);
+});
+
+it('raises the alarm once, and again when it has become worse', () => {
+  const red = (id: string, urgency: QueueTicket['urgency']) => ({ ...ticket(id, 'ready'), urgency });
+  const raised = (before: QueueTicket[], after: QueueTicket[]) =>
+    alarms(before, after).map((t) => t.ticket_id);
+  expect(raised([], [red('a', 'moderate'), red('b', null)])).toEqual([]);
+  expect(raised([], [red('a', 'high')])).toEqual(['a']);
+  expect(raised([red('a', 'low')], [red('a', 'critical')])).toEqual(['a']);
+  expect(raised([red('a', 'high')], [red('a', 'high')])).toEqual([]);
+  expect(raised([red('a', 'high')], [red('a', 'critical')])).toEqual(['a']);
+  expect(raised([red('a', 'critical')], [])).toEqual([]);
 });
 
 /** The server's end: it answers each request with what `answers` says for its type. */

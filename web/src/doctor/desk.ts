@@ -2,6 +2,7 @@ import { batch, computed, signal, type ReadonlySignal, type Signal } from '@prea
 import { Chime } from '../media/chime';
 import { Link } from '../signal/link';
 import {
+  alarms,
   NO_REPLY,
   PROTOCOL,
   SignalError,
@@ -55,6 +56,8 @@ export class Desk {
   readonly done = signal('');
   /** The last who arrived, for the announcement. */
   readonly arrived: Signal<QueueTicket | null> = signal(null);
+  /** The last whose reason was found to be an emergency, for the announcement. */
+  readonly alarm: Signal<QueueTicket | null> = signal(null);
   readonly phase: ReadonlySignal<DeskPhase> = computed(() => {
     if (this.failure.value !== null) return 'error';
     return this.loaded.value ? 'desk' : 'loading';
@@ -211,11 +214,12 @@ export class Desk {
 
   private show(tickets: QueueTicket[]): void {
     const came = arrivals(this.tickets.value, tickets);
+    const red = alarms(this.tickets.value, tickets).at(-1);
     this.tickets.value = [...tickets].sort((a, b) => a.position - b.position);
+    if (red) this.alarm.value = red;
     const newest = came.at(-1);
-    if (!newest) return;
-    this.arrived.value = newest;
-    this.chime.play();
+    if (newest) this.arrived.value = newest;
+    if (red ?? newest) this.chime.play();
   }
 
   private fail(reason: string): void {

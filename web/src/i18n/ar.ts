@@ -96,6 +96,23 @@ export const ar: Catalogue<Required<Plural>> = {
   'wait.doctorOffline': 'لم يحضر الطبيب بعد.',
   'wait.messages': 'رسائل من الطبيب',
 
+  'emergency.critical': 'قد تكون هذه حالة طارئة: اتصل الآن',
+  'emergency.high': 'تحتاج إلى مساعدة عاجلة اليوم',
+  'emergency.criticalLead': 'ما كتبته قد يكون علامة على خطر. لا تنتظر الطبيب هنا: اتصل أولًا.',
+  'emergency.highLead':
+    'ما كتبته قد يكون علامة على أمر خطير. اذهب إلى قسم الطوارئ اليوم، أو اتصل إذا ساءت الحالة.',
+  'emergency.crisisLead': 'لست وحدك. تحدث الآن مع شخص يسمعك: هم هناك من أجلك.',
+  'emergency.call': 'اتصل بالرقم {number}',
+  'emergency.unknown':
+    'أحد هذين الرقمين يعمل في معظم الأماكن، لكن ليس في كل مكان. إن كنت تعرف رقم الطوارئ في البلد الذي أنت فيه فاتصل به.',
+  'emergency.keep': 'دورك هنا محفوظ، والطبيب يرى أن حالتك عاجلة.',
+
+  'reason.title': 'لماذا تحتاج إلى الطبيب؟',
+  'reason.hint': 'يقرؤه الطبيب قبل إدخالك. ويُفحص فورًا بحثًا عن علامات الطوارئ، وهذا لا يغني عن الطبيب.',
+  'reason.save': 'إرسال إلى الطبيب',
+  'reason.saved': 'يستطيع الطبيب قراءته الآن.',
+  'reason.failed': 'لم يُحفظ. حاول مرة أخرى من فضلك.',
+
   'estimate.under': {
     zero: 'أقل من دقيقة',
     one: 'أقل من دقيقة',
@@ -231,6 +248,8 @@ export const ar: Catalogue<Required<Plural>> = {
   'queue.status.away': 'انقطع الاتصال، والدور محفوظ',
   'queue.status.queued': 'لم يفتح الصفحة بعد',
   'queue.position': 'الدور',
+  'queue.urgency.critical': 'علامات حالة طارئة',
+  'queue.urgency.high': 'علامات عاجلة',
 
   'desk.title': 'غرفة الانتظار',
   'desk.of': 'غرفة انتظار {name}',
@@ -245,6 +264,19 @@ export const ar: Catalogue<Required<Plural>> = {
   'desk.empty': 'لا أحد ينتظر',
   'desk.emptyHint': 'يظهر المرضى هنا تلقائيًا عند وصولهم. يمكنك ترك هذه الصفحة مفتوحة.',
   'desk.arrived': 'وصل {name}.',
+  'desk.alarmTitle': {
+    zero: 'لا مرضى قد يكونون في خطر',
+    one: 'مريض واحد قد يكون في خطر',
+    two: 'مريضان قد يكونان في خطر',
+    few: '{count} مرضى قد يكونون في خطر',
+    many: '{count} مريضًا قد يكونون في خطر',
+    other: '{count} مريض قد يكونون في خطر',
+  },
+  'desk.alarmHint': 'اكتُشف تلقائيًا في السبب الذي ذكروه. يرون رقم الطوارئ. لم يتغير ترتيب الانتظار.',
+  'desk.alarm': '{name} يصف علامات حالة طارئة.',
+  'desk.alarmPlace': 'الدور {position}',
+  'desk.toFirst': 'إلى أول الدور',
+  'desk.toFirstName': 'نقل {name} إلى أول الدور',
   'desk.sound': 'الصوت عند الوصول',
   'desk.soundOn': 'الصوت مفعّل',
   'desk.soundOff': 'تفعيل الصوت',

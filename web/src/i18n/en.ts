@@ -92,6 +92,25 @@ export const en = {
   'wait.doctorOffline': 'The doctor is not here yet.',
   'wait.messages': 'Messages from the doctor',
 
+  'emergency.critical': 'This may be an emergency: call for help now',
+  'emergency.high': 'This needs urgent help today',
+  'emergency.criticalLead':
+    'What you wrote can be a sign of something dangerous. Please don’t wait here for the doctor: call first.',
+  'emergency.highLead':
+    'What you wrote can be a sign of something serious. Go to an emergency department today, or call if it gets worse.',
+  'emergency.crisisLead': 'You are not alone. Please talk to somebody now: they are there to listen.',
+  'emergency.call': 'Call {number}',
+  'emergency.unknown':
+    'One of these numbers works in most places, but not everywhere. If you know the emergency number of the country you are in, call that one.',
+  'emergency.keep': 'You keep your place here, and the doctor sees that it is urgent.',
+
+  'reason.title': 'Why do you need the doctor?',
+  'reason.hint':
+    'The doctor reads it before letting you in. It is checked at once for signs of an emergency; that does not replace a doctor.',
+  'reason.save': 'Tell the doctor',
+  'reason.saved': 'The doctor can read it now.',
+  'reason.failed': 'That was not saved. Please try again.',
+
   'estimate.under': {
     one: 'less than {count} minute',
     other: 'less than {count} minutes',
@@ -189,6 +208,8 @@ export const en = {
   'queue.status.away': 'Connection lost, place kept',
   'queue.status.queued': 'Page not open yet',
   'queue.position': 'Place',
+  'queue.urgency.critical': 'Signs of an emergency',
+  'queue.urgency.high': 'Urgent signs',
 
   'desk.title': 'Waiting room',
   'desk.of': 'Waiting room of {name}',
@@ -199,6 +220,16 @@ export const en = {
   'desk.empty': 'Nobody is waiting',
   'desk.emptyHint': 'Patients appear here by themselves when they arrive. You can leave this page open.',
   'desk.arrived': '{name} has arrived.',
+  'desk.alarmTitle': {
+    one: '{count} patient may be in danger',
+    other: '{count} patients may be in danger',
+  },
+  'desk.alarmHint':
+    'Found automatically in the reason they gave. They see the emergency number. The order of the queue has not changed.',
+  'desk.alarm': '{name} describes signs of an emergency.',
+  'desk.alarmPlace': 'Place {position}',
+  'desk.toFirst': 'To first place',
+  'desk.toFirstName': 'Move {name} to the first place',
   'desk.sound': 'Sound on arrival',
   'desk.soundOn': 'Sound is on',
   'desk.soundOff': 'Turn the sound on',

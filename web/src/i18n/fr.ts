@@ -95,6 +95,25 @@ export const fr: Catalogue<{ one: string; many: string; other: string }> = {
   'wait.doctorOffline': 'Le médecin n’est pas encore là.',
   'wait.messages': 'Messages du médecin',
 
+  'emergency.critical': 'C’est peut-être une urgence : appelez maintenant',
+  'emergency.high': 'Il vous faut de l’aide aujourd’hui',
+  'emergency.criticalLead':
+    'Ce que vous avez écrit peut être le signe d’un danger. N’attendez pas le médecin ici : appelez d’abord.',
+  'emergency.highLead':
+    'Ce que vous avez écrit peut être le signe de quelque chose de grave. Allez aux urgences aujourd’hui, ou appelez si cela s’aggrave.',
+  'emergency.crisisLead': 'Parlez à quelqu’un maintenant : des gens sont là pour vous écouter.',
+  'emergency.call': 'Appeler le {number}',
+  'emergency.unknown':
+    'L’un de ces numéros fonctionne presque partout, mais pas dans tous les pays. Si vous connaissez le numéro d’urgence du pays où vous êtes, appelez celui-là.',
+  'emergency.keep': 'Vous gardez votre place ici, et le médecin voit que c’est urgent.',
+
+  'reason.title': 'Pourquoi voulez-vous voir le médecin ?',
+  'reason.hint':
+    'Le médecin le lit avant de vous faire entrer. Les signes d’urgence y sont recherchés aussitôt ; cela ne remplace pas un médecin.',
+  'reason.save': 'Envoyer au médecin',
+  'reason.saved': 'Le médecin peut le lire maintenant.',
+  'reason.failed': 'Ce n’est pas enregistré. Réessayez, s’il vous plaît.',
+
   'estimate.under': {
     one: 'moins de {count} minute',
     many: 'moins de {count} de minutes',
@@ -209,6 +228,8 @@ export const fr: Catalogue<{ one: string; many: string; other: string }> = {
   'queue.status.away': 'Connexion perdue, place gardée',
   'queue.status.queued': 'Page pas encore ouverte',
   'queue.position': 'Place',
+  'queue.urgency.critical': 'Signes d’urgence vitale',
+  'queue.urgency.high': 'Signes urgents',
 
   'desk.title': 'Salle d’attente',
   'desk.of': 'Salle d’attente de {name}',
@@ -221,6 +242,17 @@ export const fr: Catalogue<{ one: string; many: string; other: string }> = {
   'desk.emptyHint':
     'Les patients apparaissent ici d’eux-mêmes à leur arrivée. Vous pouvez laisser cette page ouverte.',
   'desk.arrived': '{name} est arrivé.',
+  'desk.alarmTitle': {
+    one: '{count} patient est peut-être en danger',
+    many: '{count} de patients sont peut-être en danger',
+    other: '{count} patients sont peut-être en danger',
+  },
+  'desk.alarmHint':
+    'Repéré automatiquement dans le motif indiqué. Le numéro d’urgence leur est affiché. L’ordre de la file n’a pas changé.',
+  'desk.alarm': '{name} décrit des signes d’urgence.',
+  'desk.alarmPlace': 'Place {position}',
+  'desk.toFirst': 'En premier',
+  'desk.toFirstName': 'Mettre {name} à la première place',
   'desk.sound': 'Son à l’arrivée',
   'desk.soundOn': 'Le son est activé',
   'desk.soundOff': 'Activer le son',

@@ -2,6 +2,7 @@ import '../styles/base.css';
 import '../styles/controls.css';
 import '../styles/page.css';
 import '../styles/desk.css';
+import '../styles/emergency.css';
 import { effect, signal } from '@preact/signals';
 import { render } from 'preact';
 import { Desk, type DeskPhase } from '../doctor/desk';

@@ -4,6 +4,7 @@ import '../styles/page.css';
 import '../styles/check.css';
 import '../styles/waiting.css';
 import '../styles/desk.css';
+import '../styles/emergency.css';
 import '../styles/tiles.css';
 import '../styles/call.css';
 import '../styles/chat.css';

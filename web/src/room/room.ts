@@ -13,7 +13,8 @@ import {
   type Slot,
   type Source,
 } from '../signal/messages';
-import { apply, comings, end, newestNote, outside, slotsNeeded, type Ending, type Model } from './model';
+import { apply, end, newestNote, outside, slotsNeeded, type Ending, type Model } from './model';
+import { callNews } from './news';
 import { OwnMedia } from './own';
 import type { PageMemory } from './page';
 import { RoomState } from './state';
@@ -141,10 +142,10 @@ export class Room extends RoomState {
     this.admitting.value = new Set([...this.admitting.value].filter((id) => id !== ticketId));
   }
 
-  /** Resolves to whether the server has taken the message. */
-  async chat(text: string): Promise<boolean> {
+  /** Writes to all, or why the patient comes. Resolves to whether the server has taken it. */
+  async say(type: 'chat' | 'reason', text: string): Promise<boolean> {
     try {
-      return (await this.link?.request({ type: 'chat', text })) !== undefined;
+      return (await this.link?.request({ type, text })) !== undefined;
     } catch {
       return false;
     }
@@ -354,10 +355,9 @@ export class Room extends RoomState {
       this.announcement.value = { key: 'wait.admitted' };
     }
     if (before.stage === 'call' && now.stage === 'call') {
-      const { joined, left } = comings(before.participants, now.participants);
-      for (const p of left) this.announcement.value = { key: 'call.left', name: p.name };
-      for (const p of joined) this.announcement.value = { key: 'call.joined', name: p.name };
-      if (now.queue.some((t) => !before.queue.some((b) => b.ticket_id === t.ticket_id))) this.chime.play();
+      const { told, rings } = callNews(before, now);
+      for (const a of told) this.announcement.value = a;
+      if (rings) this.chime.play();
     }
     if (now.stage === 'call' && now.participants !== before.participants) {
       this.transport?.needSlots(slotsNeeded(now.participants)).catch(() => undefined);

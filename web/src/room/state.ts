@@ -10,7 +10,7 @@ import { outside, type Model } from './model';
 export type Phase = 'loading' | 'explain' | 'check' | 'waiting' | 'call' | 'ended' | 'error';
 
 export type Announcement =
-  { key: 'call.joined' | 'call.left'; name: string } | { key: 'wait.admitted' } | null;
+  { key: 'call.joined' | 'call.left' | 'desk.alarm'; name: string } | { key: 'wait.admitted' } | null;
 
 /** Everything the components of the room show. Only the Room itself writes it. */
 export class RoomState {

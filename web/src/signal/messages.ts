@@ -52,6 +52,42 @@ export interface QueueTicket {
   position: number;
   joined_at: string;
   waiting_since: string | null;
+  /** What the reason was found to be; null where none was screened. */
+  urgency: Urgency | null;
+}
+
+export type Urgency = 'critical' | 'high' | 'moderate' | 'low';
+
+/** Whether a doctor must look at this patient first. */
+export function alarming(ticket: QueueTicket): boolean {
+  return ticket.urgency === 'critical' || ticket.urgency === 'high';
+}
+
+/** Those between two lists who were not alarming before. */
+export function alarms(before: readonly QueueTicket[], after: readonly QueueTicket[]): QueueTicket[] {
+  const known = new Map(before.filter(alarming).map((t) => [t.ticket_id, t.urgency]));
+  return after.filter(
+    (t) =>
+      alarming(t) &&
+      (!known.has(t.ticket_id) || (t.urgency === 'critical' && known.get(t.ticket_id) === 'high')),
+  );
+}
+
+/** A service that answers a telephone. */
+export interface Line {
+  name: string;
+  number: string;
+  hours?: string;
+  url?: string;
+}
+
+/** What a patient must see whose reason may be an emergency. */
+export interface EmergencyInfo {
+  urgency: 'critical' | 'high';
+  /** Whose numbers these are; null where that is not known. */
+  country: string | null;
+  numbers: string[];
+  crisis_line: Line | null;
 }
 
 /** A patient who was let in and whose call has not begun. */
@@ -96,6 +132,9 @@ export interface WaitingInfo {
   /** In the queue: whether the doctor is there. */
   doctor?: { presence: Presence; online: boolean };
   messages?: WaitingNote[];
+  /** What the patient gave as the reason, and what it was found to be. */
+  reason?: string;
+  emergency?: EmergencyInfo;
 }
 
 interface Seat {
@@ -131,6 +170,7 @@ export type ClientMessage =
   | { type: 'offer'; offer: string; publications: Publication[]; replace?: boolean }
   | { type: 'media'; source: Source; muted: boolean }
   | { type: 'chat'; text: string }
+  | { type: 'reason'; text: string }
   | { type: 'admit'; ticket_id: string }
   | DeskMessage
   | { type: 'eject'; participant_id: string }
@@ -215,6 +255,7 @@ export interface Replies extends Record<DeskMessage['type'], Ack> {
   resume: Resumed;
   offer: Extract<ServerMessage, { type: 'answer' }>;
   chat: Ack;
+  reason: Ack;
   admit: Ack;
   eject: Ack;
   end: Ack;

@@ -68,7 +68,7 @@ function ChatForm({ input }: { input: { current: HTMLTextAreaElement | null } })
     const trimmed = text.trim();
     if (trimmed === '' || state === 'sending') return;
     setState('sending');
-    const sent = await room.chat(trimmed);
+    const sent = await room.say('chat', trimmed);
     setState(sent ? 'idle' : 'failed');
     // What was typed meanwhile belongs to the next message.
     if (sent) setText((now) => (now === text ? '' : now));

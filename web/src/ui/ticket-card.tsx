@@ -1,7 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { t } from '../i18n';
 import { number, waited } from '../i18n/format';
-import type { QueueTicket } from '../signal/messages';
+import { alarming, type QueueTicket } from '../signal/messages';
 import { useNow } from './context';
 import { Icon } from './icons';
 
@@ -15,13 +15,28 @@ interface Props {
   children?: ComponentChildren;
 }
 
+/** The red mark, in words too; nothing for what is no emergency. */
+export function Urgency({ urgency }: { urgency: QueueTicket['urgency'] }) {
+  if (urgency !== 'critical' && urgency !== 'high') return null;
+  return (
+    <span class={`urgency urgency-${urgency}`} data-testid="urgency" data-urgency={urgency}>
+      <Icon name="warning" />
+      {t(`queue.urgency.${urgency}`)}
+    </span>
+  );
+}
+
 /** A waiting patient as the doctor sees them. */
 export function TicketCard({ ticket, busy, placed = false, onAdmit, children }: Props) {
   const now = useNow(10_000);
   const name = ticket.patient_name || t('queue.unnamed');
   const since = now - Date.parse(ticket.waiting_since ?? ticket.joined_at);
   return (
-    <article class={`ticket ticket-${ticket.status}`} data-ticket={ticket.ticket_id} aria-label={name}>
+    <article
+      class={`ticket ticket-${ticket.status}${alarming(ticket) ? ' ticket-red' : ''}`}
+      data-ticket={ticket.ticket_id}
+      aria-label={name}
+    >
       {placed && (
         <span class="ticket-place">
           <span class="visually-hidden">{t('queue.position')} </span>
@@ -32,6 +47,7 @@ export function TicketCard({ ticket, busy, placed = false, onAdmit, children }: 
         <h3>
           <bdi>{name}</bdi>
         </h3>
+        <Urgency urgency={ticket.urgency} />
         <p class="ticket-reason">
           <span class="visually-hidden">{t('queue.reason')}: </span>
           {ticket.reason ? (

@@ -4,14 +4,16 @@ import type { SessionInfo, WaitingInfo, WaitingNote } from '../signal/messages';
 import { Preview } from './check';
 import { useNow, useRoom } from './context';
 import { DeviceProblems } from './devices';
+import { EmergencyPlace, Reason } from './emergency';
 
 /** The waiting room: calm, and moving only when something has changed. */
 export function Waiting() {
   const room = useRoom();
-  const { waiting, session } = room.model.value;
+  const { waiting, session, role } = room.model.value;
   if (!waiting || !session) return null;
   return (
     <div class="waiting">
+      <EmergencyPlace emergency={waiting.emergency} />
       <section class="card waiting-card" aria-live="polite">
         {waiting.why === 'queue' && <Queue waiting={waiting} session={session} />}
         {waiting.why === 'scheduled' && <Scheduled waiting={waiting} session={session} />}
@@ -23,6 +25,7 @@ export function Waiting() {
         )}
         <p class="hint">{t('wait.keepOpen')}</p>
       </section>
+      {waiting.why === 'queue' && role === 'patient' && <Reason reason={waiting.reason ?? ''} />}
       {/* Always there: a live region that comes with its first words says nothing. */}
       <div class="waiting-notes-place" aria-live="polite" aria-relevant="additions">
         {waiting.messages !== undefined && waiting.messages.length > 0 && <Notes notes={waiting.messages} />}

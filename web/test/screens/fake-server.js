@@ -174,6 +174,7 @@
           reason: 'open_consultation',
         };
       case 'chat':
+      case 'reason':
       case 'admit':
       case 'end':
       case 'message':

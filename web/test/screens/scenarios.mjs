@@ -8,6 +8,9 @@ const names = {
     patient: 'Jeanne Martin',
     guest: 'Paul Martin',
     reason: 'Persistent headache for three days, sensitive to light',
+    red: 'Severe chest pain for an hour, it goes into my left arm and I am sweating',
+    country: 'GB',
+    numbers: ['999', '112'],
     note: 'I am about ten minutes late. Please have the list of your medicines at hand.',
     declined: 'With these signs please go to the emergency department now, or call 112.',
   },
@@ -16,6 +19,9 @@ const names = {
     patient: 'Jeanne Martin',
     guest: 'Paul Martin',
     reason: 'Maux de tête persistants depuis trois jours, gêné par la lumière',
+    red: 'Forte douleur à la poitrine depuis une heure, elle va dans le bras gauche et je transpire',
+    country: 'FR',
+    numbers: ['15', '112', '18'],
     note: 'J’ai environ dix minutes de retard. Préparez la liste de vos médicaments, s’il vous plaît.',
     declined: 'Avec ces signes, allez tout de suite aux urgences ou appelez le 15.',
   },
@@ -24,6 +30,9 @@ const names = {
     patient: 'ليلى منصور',
     guest: 'Paul Martin',
     reason: 'صداع مستمر منذ ثلاثة أيام مع حساسية للضوء',
+    red: 'ألم شديد في الصدر منذ ساعة يمتد إلى ذراعي اليسرى مع تعرق',
+    country: 'TN',
+    numbers: ['190', '198'],
     note: 'سأتأخر نحو عشر دقائق. من فضلك جهّز قائمة أدويتك (مثل Ibuprofen 400 mg).',
     declined: 'مع هذه الأعراض توجه الآن إلى قسم الطوارئ أو اتصل بالرقم 190.',
   },
@@ -72,6 +81,7 @@ const ticket = (n, i, status, minutes, more = {}) => ({
   position: i,
   joined_at: soon(-minutes),
   waiting_since: status === 'queued' ? null : soon(-minutes),
+  urgency: null,
   ...more,
 });
 
@@ -184,6 +194,56 @@ export function scenarios(lang) {
       }),
       steps: join,
     },
+    'waiting-reason': {
+      at: patient,
+      scenario: wait({ why: 'queue', ticket_id: 'wt_1', position: 2, estimate: null }),
+      steps: async (page) => {
+        await join(page);
+        await page.getByTestId('reason-input').fill(n.reason);
+        await page.getByTestId('reason-save').click();
+      },
+    },
+    'waiting-emergency': {
+      at: patient,
+      scenario: wait({
+        why: 'queue',
+        ticket_id: 'wt_1',
+        position: 3,
+        estimate: { expected_seconds: 900, low_seconds: 600, high_seconds: 1500 },
+        doctor: { presence: 'available', online: true },
+        reason: n.red,
+        emergency: { urgency: 'critical', country: n.country, numbers: n.numbers, crisis_line: null },
+      }),
+      steps: join,
+    },
+    'waiting-emergency-nowhere': {
+      at: patient,
+      scenario: wait({
+        why: 'queue',
+        ticket_id: 'wt_1',
+        position: 1,
+        estimate: null,
+        reason: n.red,
+        emergency: { urgency: 'critical', country: null, numbers: ['112', '911'], crisis_line: null },
+      }),
+      steps: join,
+    },
+    'waiting-crisis': {
+      at: patient,
+      scenario: wait({
+        why: 'queue',
+        ticket_id: 'wt_1',
+        position: 1,
+        estimate: null,
+        emergency: {
+          urgency: 'high',
+          country: 'FR',
+          numbers: ['15', '112', '18'],
+          crisis_line: { name: 'Numéro national de prévention du suicide', number: '3114', hours: '24h' },
+        },
+      }),
+      steps: join,
+    },
     'waiting-scheduled': {
       at: patient,
       scenario: wait(
@@ -215,6 +275,17 @@ export function scenarios(lang) {
         participants: [person('prt_self', 'doctor', n.doctor)],
         flows: [],
         queue: [ticket(n, 1, 'ready', 6)],
+      }),
+      steps: inCall,
+    },
+    'doctor-patient-emergency': {
+      at: doctor,
+      scenario: call({
+        role: 'doctor',
+        session: session(n, lang),
+        participants: [person('prt_self', 'doctor', n.doctor)],
+        flows: [],
+        queue: [ticket(n, 1, 'ready', 6, { reason: n.red, urgency: 'critical' })],
       }),
       steps: inCall,
     },
@@ -336,6 +407,20 @@ export function scenarios(lang) {
           ticket(n, 1, 'ready', 14),
           ticket(n, 2, 'away', 8, { patient_name: 'Paul Durand', reason: '' }),
           ticket(n, 3, 'queued', 75, { patient_name: 'Maximilian von und zu Hohenzollern-Sigmaringen' }),
+        ],
+      },
+    },
+    'desk-emergency': {
+      at: desk,
+      scenario: {
+        session: active,
+        queue: [
+          ticket(n, 1, 'ready', 14, { urgency: 'low' }),
+          ticket(n, 2, 'ready', 8, { patient_name: 'Paul Durand', reason: n.red, urgency: 'critical' }),
+          ticket(n, 3, 'ready', 2, {
+            patient_name: 'Maximilian von und zu Hohenzollern-Sigmaringen',
+            urgency: 'high',
+          }),
         ],
       },
     },
