@@ -1,7 +1,7 @@
 package emergency
 
 // cue marks what a token says about the signs near it.
-type cue uint16
+type cue uint32
 
 const (
 	cueNegation     cue = 1 << iota
@@ -20,6 +20,8 @@ const (
 	cuePseudo           // "not only": no negation
 	cueCovered          // part of a sign
 	cueNegatedAfter     // "negative", "absent"
+	cueQuestion         // opens a question in general
+	cueSomebody         // somebody is meant, or help is asked for
 )
 
 // cueClasses are the classes of words/context.yaml, which the engine needs.
@@ -42,6 +44,8 @@ var cueClasses = []struct {
 	{"personal", cuePersonal},
 	{"idiom", cueIdiom},
 	{"negation_after", cueNegatedAfter},
+	{"question", cueQuestion},
+	{"somebody", cueSomebody},
 }
 
 // status says why a sign doesn't count, or that it does.
@@ -61,6 +65,10 @@ func (m *matcher) mark(ids []classID) {
 	for i, c := range cueClasses {
 		for _, s := range m.at[ids[i]] {
 			for t := s.from; t < s.to; t++ {
+				if c.flag == cueNegation && t > s.from { // no sign of: the first word denies
+					m.flags[t] |= cueFill
+					continue
+				}
 				m.flags[t] |= c.flag
 			}
 		}
@@ -100,7 +108,7 @@ func (m *matcher) judge(s span) status {
 	if st := m.after(s); st != present {
 		return st
 	}
-	if m.fictional(s) {
+	if m.fictional(s) || m.generalQuestion(s) {
 		return asked
 	}
 	return present
@@ -208,6 +216,31 @@ func (m *matcher) recent(s span) bool {
 		}
 	}
 	return false
+}
+
+// longestQuestion is how many words a question in general has at most.
+const longestQuestion = 16
+
+// generalQuestion: its sentence opens like a question and speaks of nobody: "are
+// floaters normal?". Who asks what to do, or says that it is now, is not asking
+// in general.
+func (m *matcher) generalQuestion(s span) bool {
+	from := s.from
+	for from > 0 && !m.tokens[from].Break {
+		from--
+	}
+	if m.flags[from]&cueQuestion == 0 {
+		return false
+	}
+	for t := from; t < int32(len(m.tokens)); t++ { //nolint:gosec // bounded text
+		if t > from && m.tokens[t].Break {
+			break
+		}
+		if t-from > longestQuestion || m.flags[t]&(cuePersonal|cueSomebody|cueNow) != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // fictional: its sentence speaks of a film, a book, a dream.

@@ -167,6 +167,7 @@ func load(files fs.FS) (*set, error) {
 		decodeFile(files, "spelling.yaml", &spell),
 		loadClasses(files, "words", c, byName),
 		loadClasses(files, "concepts", c, byName),
+		loadClasses(files, "dialects", c, byName),
 	)
 	if err != nil {
 		return nil, err
@@ -277,17 +278,9 @@ func loadClasses(files fs.FS, folder string, c *compiler, byName map[string]kind
 			if class == "" || strings.Trim(class, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
 				return fmt.Errorf("%s: %q is no name of a class", name, class)
 			}
-			if _, ok := byName[class]; ok {
-				return fmt.Errorf("%s: %s is defined twice", name, class)
+			if err := declare(folder, class, e, byName); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
 			}
-			k, ok := kinds[e.Kind]
-			if !ok {
-				return fmt.Errorf("%s: %s: unknown kind %q", name, class, e.Kind)
-			}
-			if folder == "words" {
-				k = kindWord
-			}
-			byName[class] = k
 			id := c.class(class)
 			for _, phrase := range slices.Concat(e.Any.list(), e.En.list(), e.Fr.list(), e.Ar.list()) {
 				if err := c.phrase(id, phrase); err != nil {
@@ -297,6 +290,28 @@ func loadClasses(files fs.FS, folder string, c *compiler, byName map[string]kind
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+// declare notes a class's kind. Files in dialects/ add phrases to classes that
+// are there, and to no others.
+func declare(folder, class string, e entry, byName map[string]kind) error {
+	_, known := byName[class]
+	k, ok := kinds[e.Kind]
+	switch {
+	case folder == "dialects":
+		if !known {
+			return fmt.Errorf("there is no class %s to add phrases to", class)
+		}
+		return nil
+	case known:
+		return fmt.Errorf("%s is defined twice", class)
+	case !ok:
+		return fmt.Errorf("%s: unknown kind %q", class, e.Kind)
+	case folder == "words":
+		k = kindWord
+	}
+	byName[class] = k
+	return nil
 }
 
 func (s *set) loadConditions(files fs.FS, ids map[string]classID, byName map[string]kind) error {

@@ -1,6 +1,10 @@
 package emergency
 
-import "github.com/chatmed/chatmed/internal/clinical/emergency/text"
+import (
+	"strings"
+
+	"github.com/chatmed/chatmed/internal/clinical/emergency/text"
+)
 
 // A measure is a quantity that people state in words: an age, a temperature.
 type measure uint8
@@ -140,8 +144,8 @@ var (
 
 // period says what a stretch of time is: an age, a week of pregnancy, or how
 // long something has lasted.
-func period(tokens []text.Token, from, to int, days float64) fact {
-	f := fact{measureDuration, days, int32(from), int32(to)} //nolint:gosec // bounded text
+func period(tokens []text.Token, from, to int, days float64) (f fact) {
+	f = fact{measureDuration, days, int32(from), int32(to)} //nolint:gosec // bounded text
 	for k := to; k < to+3 && k < len(tokens); k++ {
 		w := tokens[k].Form
 		if h := hints[w]; h == measureGestation || h == measureAge {
@@ -160,6 +164,13 @@ func period(tokens []text.Token, from, to int, days float64) fact {
 	}
 	if at(tokens, to-1) == "yo" {
 		return f.years(measureAge)
+	}
+	if strings.HasPrefix(at(tokens, to-1), "w") || strings.HasPrefix(at(tokens, to-1), "sem") || strings.HasPrefix(at(tokens, to-1), "اسبوع") {
+		defer func() {
+			if f.what == measureDuration && days > 5*week && days < 43*week && f.bare(tokens) {
+				f = f.years(measureGestation)
+			}
+		}()
 	}
 	for k := from - 1; k >= 0 && from-k <= 3; k-- {
 		w := tokens[k].Form
@@ -191,6 +202,18 @@ func period(tokens []text.Token, from, to int, days float64) fact {
 		return f.years(measureGestation)
 	}
 	return f
+}
+
+// bare: no word beside it says that weeks have passed since something. Then
+// people count the weeks of a pregnancy.
+func (f fact) bare(tokens []text.Token) bool {
+	for k := int(f.from) - 2; k < int(f.to)+3; k++ {
+		w := at(tokens, k)
+		if sinceWords[w] || agoWords[w] || w == "post" || w == "of" || w == "old" || w == "wait" || w == "off" || w == "il" {
+			return false
+		}
+	}
+	return true
 }
 
 func (f fact) years(what measure) fact {
@@ -248,6 +271,9 @@ func quantity(tokens []text.Token, from, to int, v float64) (fact, bool) {
 		return f, false
 	case "breaths", "respirations":
 		return fact{measureBreathingRate, v, f.from, f.to + 1}, true
+	}
+	if v >= 37.5 && v <= 42.5 && strings.ContainsRune(tokens[from].Form, '.') {
+		return fact{measureTemperature, v, f.from, f.to}, true
 	}
 	f.what = hintNear(tokens, from, to, 4)
 	switch f.what {

@@ -49,6 +49,7 @@ type scanner struct {
 	from, begin   int // of the token being read: in src, in buf; begin is -1 outside one
 	arabic, long  bool
 	letters, nums bool
+	skip          bool // the s of a possessive comes next
 	last          rune
 	run           int
 }
@@ -137,6 +138,10 @@ func (s *scanner) open(i int) {
 }
 
 func (s *scanner) letter(r rune, i int) {
+	if s.skip {
+		s.skip = false
+		return
+	}
 	arabic := r >= 0x600 && r < 0x700
 	if s.begin >= 0 && (arabic != s.arabic && s.letters || arabic && s.nums) {
 		s.end(i) // scripts don't share a word
@@ -195,14 +200,36 @@ func (s *scanner) apostrophe(i, size int) {
 	form := string(s.buf[s.begin:])
 	whole, elided := elisions[form]
 	next := i + size
-	if !elided || next >= len(s.src) {
+	if !elided {
+		if !kept[form] && s.possessive(next) {
+			s.end(i)
+			s.skip = true
+		}
 		return // can't, it's, aujourd'hui: one word
+	}
+	if next >= len(s.src) {
+		return
 	}
 	if r, _ := utf8.DecodeRuneInString(s.src[next:]); !unicode.IsLetter(r) {
 		return
 	}
 	s.buf = append(s.buf[:s.begin], whole...)
 	s.end(i)
+}
+
+// kept are the words whose 's is a verb that phrases name.
+var kept = map[string]bool{
+	"he": true, "she": true, "it": true, "that": true, "what": true, "there": true, "here": true, "who": true,
+	"where": true, "how": true, "let": true, "s": true, "o": true, "everyone": true, "nothing": true,
+}
+
+// possessive: an s alone follows, which is dropped.
+func (s *scanner) possessive(next int) bool {
+	if next >= len(s.src) || s.src[next] != 's' && s.src[next] != 'S' {
+		return false
+	}
+	r, _ := utf8.DecodeRuneInString(s.src[next+1:])
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) || next+1 == len(s.src)
 }
 
 func (s *scanner) sign(form string, i, size int) {
