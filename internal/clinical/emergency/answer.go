@@ -45,7 +45,8 @@ func (e *Engine) answer(in Input, f finding, whole bool) Result {
 			r.Poison = r.Poison || h.rule.condition.Poison
 		}
 	}
-	r.Confidence = e.set.calibration.urgent(f.hits)
+	r.Score = score(f.hits)
+	r.Confidence = e.set.calibration.urgent(r.Score)
 	if r.Urgency == Moderate {
 		r.Confidence = e.set.calibration.Other["recognised"]
 	}
@@ -150,8 +151,8 @@ func score(hits []hit) int {
 	return n
 }
 
-func (c calibration) urgent(hits []hit) float64 {
-	s, p := score(hits), 0.5
+func (c calibration) urgent(s int) float64 {
+	p := 0.5
 	for _, b := range c.Urgent {
 		if s >= b.Score {
 			p = b.Probability

@@ -70,6 +70,7 @@ type Result struct {
 	Condition   string // id of the suspected condition, "" when none is
 	Name        string // its name in the language of the answer
 	Confidence  float64
+	Score       int // what the confidence was read from; 0 when no rule holds
 	Actions     []string
 	RedFlags    []RedFlag
 	Questions   []string // what could not be told from the text

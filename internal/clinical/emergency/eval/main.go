@@ -29,6 +29,7 @@ func run(args []string, out io.Writer) error {
 	near := f.Bool("near", false, "with -misses: the near misses instead")
 	one := f.String("text", "", "screen one text and say why")
 	write := f.String("write", "docs/clinical/emergency.md", "the document to write; empty for none")
+	fit := f.Bool("fit", false, "print the calibration that fits the development phrases")
 	vignettes := f.String("vignettes", "../shared/data/vignettes/primary-care-200.jsonl", "the vignettes")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -46,7 +47,11 @@ func run(args []string, out io.Writer) error {
 		return err
 	}
 	if *misses != "" {
-		printMisses(out, engine, dev, *misses, *near)
+		printMisses(out, dev, *misses, *near)
+		return nil
+	}
+	if *fit {
+		fmt.Fprint(out, report{dev: dev}.calibration())
 		return nil
 	}
 	held, err := read(engine, filepath.Join(folder, "phrases/heldout"))
@@ -68,7 +73,7 @@ func run(args []string, out io.Writer) error {
 	return os.WriteFile(*write, []byte(r.document()), 0o644)
 }
 
-func printMisses(out io.Writer, engine *emergency.Engine, dev []*sample, which string, near bool) {
+func printMisses(out io.Writer, dev []*sample, which string, near bool) {
 	for _, s := range dev {
 		if which != "all" && !strings.HasPrefix(s.language+"/"+s.group+"/"+s.condition, which) {
 			continue
@@ -83,5 +88,4 @@ func printMisses(out io.Writer, engine *emergency.Engine, dev []*sample, which s
 			}
 		}
 	}
-	_ = engine
 }
