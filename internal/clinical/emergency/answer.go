@@ -107,11 +107,11 @@ func (e *Engine) withoutFlags(r *Result, f finding, in Input, say func(string) s
 	case f.empty:
 		r.Warnings = append(r.Warnings, say("warn_short"))
 		r.Confidence = other["empty"]
-	case f.signs == 0 && !f.unclear && f.mild == 0 && f.asked > 0:
+	case f.signs == 0 && !f.unclear && f.past == 0 && f.mild == 0 && f.asked > 0:
 		r.Urgency, r.Name, r.Confidence = Low, say("information"), other["information"]
 		r.Actions = append(r.Actions, say("do_information"))
 		return
-	case f.signs == 0 && !f.unclear && f.mild > 0:
+	case f.signs == 0 && !f.unclear && f.past == 0 && f.mild > 0:
 		r.Urgency, r.Confidence = Low, other["mild"]
 		r.Actions = append(r.Actions, say("do_low"))
 		return

@@ -163,7 +163,7 @@ type finding struct {
 	signs    int  // concepts of illness that count
 	mild     int  // mild ones
 	asked    int  // signs that are only asked about
-	gone     int  // signs denied, past or of others
+	past     int  // what is past, or of others
 	unclear  bool // a sentence about which nothing was understood
 	empty    bool
 	language string
@@ -176,7 +176,7 @@ func (f finding) merge(g finding) finding {
 	f.signs += g.signs
 	f.mild += g.mild
 	f.asked += g.asked
-	f.gone += g.gone
+	f.past += g.past
 	f.unclear = f.unclear || g.unclear
 	f.empty = f.empty && g.empty
 	f.tokens += g.tokens
@@ -192,7 +192,7 @@ func (s *screening) screen(src string, offset int) finding {
 	s.facts = facts(m.tokens, s.facts)
 	m.run(s.measured, func() { m.mark(set.cues) })
 	s.collect()
-	f := s.decide(src, offset)
+	f := s.decide(offset)
 	s.sentences(&f)
 	f.language = s.language()
 	for _, id := range s.found {
@@ -239,12 +239,13 @@ func (s *screening) collect() {
 			}
 			st := m.judge(at)
 			if st == present || k == kindModifier && (st == past || st == asked) {
+				if st == past {
+					s.last[st]++
+				}
 				s.turnOn(id, at)
 				break
 			}
-			if k == kindSign {
-				s.last[st]++
-			}
+			s.last[st]++
 		}
 	}
 	for _, id := range s.about {
@@ -263,7 +264,7 @@ func (s *screening) turnOn(id classID, at span) {
 func (s *screening) has(id classID) bool { return s.isOn[id] }
 
 // decide finds the rules that hold.
-func (s *screening) decide(src string, offset int) finding {
+func (s *screening) decide(offset int) finding {
 	set := s.engine.set
 	f := finding{tokens: len(s.m.tokens), empty: len(s.m.tokens) == 0}
 	for _, id := range s.found {
@@ -275,7 +276,7 @@ func (s *screening) decide(src string, offset int) finding {
 		}
 	}
 	f.asked = s.last[asked] + s.last[idiom]
-	f.gone = s.last[past] + s.last[negated] + s.last[others]
+	f.past = s.last[past] + s.last[others]
 	for _, r := range set.rules {
 		if !r.expr.holds(s.has) {
 			continue
@@ -294,7 +295,6 @@ func (s *screening) decide(src string, offset int) finding {
 		h.spans = tidy(h.spans)
 		f.hits = append(f.hits, h)
 	}
-	_ = src
 	return f
 }
 
@@ -334,7 +334,7 @@ func (s *screening) sentences(f *finding) {
 	}
 	understood, content := false, 0
 	closeSentence := func() {
-		if content > 1 && !understood {
+		if content > 0 && !understood {
 			f.unclear = true
 		}
 		understood, content = false, 0
