@@ -114,6 +114,14 @@ test('a reason given over the API reaches the page, in French', async () => {
   assert.equal(await patient.id('emergency-number').getAttribute('href'), 'tel:15');
 });
 
+test('declined, she still has the number', async () => {
+  const [ticket] = (await server.api('GET', '/consultations/waiting-room/tickets?patient_id=pat_3')).data;
+  await server.api('POST', `/consultations/waiting-room/${ticket.ticket_id}/decline`, { reason: 'Please call an ambulance.' });
+  await patient.id('decline-note').waitFor();
+  assert.equal(await patient.id('emergency-number').getAttribute('href'), 'tel:15');
+  await patient.shot('emergency-declined-phone-en');
+});
+
 test('no page threw an error, and no log holds what she wrote', async () => {
   for (const p of [patient, doctor]) {
     assert.deepEqual(p.errors, []);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Participant, ServerMessage, SessionInfo, Slot } from '../signal/messages';
+import type { Participant, ServerMessage, Waiting, SessionInfo, Slot } from '../signal/messages';
 import { apply, comings, end, initials, newestNote, outside, slotsNeeded, tiles, type Model } from './model';
 
 const session: SessionInfo = {
@@ -33,7 +33,7 @@ function play(...messages: ServerMessage[]): Model {
   return messages.reduce((m, msg) => apply(m, msg, 1_000), outside);
 }
 
-const waiting: ServerMessage = {
+const waiting: Waiting = {
   type: 'waiting',
   ...seat,
   waiting: { why: 'queue', ticket_id: 'wt_1', position: 2, estimate: null },
@@ -41,6 +41,14 @@ const waiting: ServerMessage = {
 const admitted: ServerMessage = { type: 'admitted', answer: 'sdp', slots: [], participants: [], chat: [] };
 
 describe('apply', () => {
+  it('keeps the emergency number when the waiting ends, and not when the doctor is there', () => {
+    const emergency = { urgency: 'critical' as const, country: null, numbers: ['112'], crisis_line: null };
+    const red: ServerMessage = { ...waiting, waiting: { ...waiting.waiting, emergency } };
+    expect(end(play(red), 'declined', 1).emergency).toBe(emergency);
+    expect(end(play(red, admitted), 'doctor', 1).emergency).toBeNull();
+    expect(end(play(waiting), 'left_waiting', 1).emergency).toBeNull();
+  });
+
   it('knows the newest thing the doctor wrote', () => {
     const note = (id: string) => ({ id, name: 'D', text: 'x', sent_at: '2030-01-01T10:00:00Z' });
     expect(newestNote(play(waiting))).toBeUndefined();

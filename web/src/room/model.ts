@@ -1,5 +1,6 @@
 import type {
   ChatMessage,
+  EmergencyInfo,
   EndReason,
   Participant,
   QueueTicket,
@@ -31,6 +32,8 @@ export interface Model {
   queue: QueueTicket[];
   /** What the doctor gave as the reason for declining. */
   note: string | null;
+  /** What the patient was shown while waiting: it goes on when the waiting has ended. */
+  emergency: EmergencyInfo | null;
 }
 
 export const outside: Model = {
@@ -48,6 +51,7 @@ export const outside: Model = {
   chat: [],
   queue: [],
   note: null,
+  emergency: null,
 };
 
 /** The model after one server message. `now` is in milliseconds since 1970. */
@@ -99,6 +103,7 @@ export function end(m: Model, ending: Ending, now: number): Model {
     endedFrom: m.stage,
     ending,
     endedAt: now,
+    emergency: m.waiting?.emergency ?? null,
     waiting: null,
     slots: [],
     queue: [],

@@ -19,12 +19,13 @@ export function dialled(number: string): string {
 export function EmergencyPlace({ emergency }: { emergency: EmergencyInfo | undefined }) {
   return (
     <div class="emergency-place" role="alert">
-      {emergency && <Emergency emergency={emergency} />}
+      {emergency && <Emergency emergency={emergency} kept />}
     </div>
   );
 }
 
-function Emergency({ emergency }: { emergency: EmergencyInfo }) {
+/** kept: she waits, and does not lose her place by calling. */
+export function Emergency({ emergency, kept = false }: { emergency: EmergencyInfo; kept?: boolean }) {
   const { urgency, numbers, country, crisis_line: crisis } = emergency;
   const [first, ...others] = numbers;
   const critical = urgency === 'critical';
@@ -60,7 +61,7 @@ function Emergency({ emergency }: { emergency: EmergencyInfo }) {
         {crisis && critical && <CrisisLine line={crisis} />}
       </div>
       {country === null && <p data-testid="emergency-unknown">{t('emergency.unknown')}</p>}
-      <p class="emergency-keep">{t('emergency.keep')}</p>
+      {kept && <p class="emergency-keep">{t('emergency.keep')}</p>}
     </section>
   );
 }

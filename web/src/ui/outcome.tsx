@@ -2,12 +2,13 @@ import { asKey, t, type PlainKey } from '../i18n';
 import { appointment, clock } from '../i18n/format';
 import type { Ending } from '../room/model';
 import { useRoom } from './context';
+import { Emergency } from './emergency';
 import { Statement } from './page';
 
 /** What comes after: over, refused, or no key at all. */
 export function Ended() {
   const room = useRoom();
-  const { ending, session, endedAt, endedFrom, role } = room.model.value;
+  const { ending, session, endedAt, endedFrom, role, emergency } = room.model.value;
   if (!ending) return null;
   const started = session?.started_at ? Date.parse(session.started_at) : null;
   const again = ending === 'left' || ending === 'left_waiting' || ending === 'moved';
@@ -18,6 +19,7 @@ export function Ended() {
       reason={ending}
       testId="ended"
     >
+      {emergency && <Emergency emergency={emergency} />}
       {ending === 'declined' && <DoctorsNote />}
       {started !== null && endedAt !== null && endedFrom === 'call' && (
         <dl class="times">
@@ -105,6 +107,7 @@ const TECHNICAL = new Set([
 export function Failed() {
   const room = useRoom();
   const given = room.failure.value ?? 'internal';
+  const emergency = room.model.value.waiting?.emergency;
   const key = asKey(`error.${given}`) ?? 'error.internal';
   const reason = key.slice('error.'.length);
   const title: PlainKey =
@@ -121,6 +124,7 @@ export function Failed() {
             : 'error.title';
   return (
     <Statement title={t(title)} text={t(key)} testId="error-banner" reason={given} alert>
+      {emergency && <Emergency emergency={emergency} />}
       <DoctorsNote />
       {reason === 'already_connected' && (
         <button

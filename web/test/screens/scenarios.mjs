@@ -383,6 +383,24 @@ export function scenarios(lang) {
         );
       },
     },
+    'ended-declined-emergency': {
+      at: patient,
+      scenario: wait({
+        why: 'queue',
+        ticket_id: 'wt_1',
+        position: 1,
+        estimate: null,
+        emergency: { urgency: 'critical', country: n.country, numbers: n.numbers, crisis_line: null },
+      }),
+      steps: async (page) => {
+        await join(page);
+        await page.waitForSelector('[data-state=waiting]');
+        await page.evaluate(
+          (note) => window.fakeServer.push({ type: 'ended', reason: 'declined', note }),
+          n.declined,
+        );
+      },
+    },
     'error-declined': {
       at: patient,
       scenario: { camera, session: active, error: 'consultation_cancelled', note: n.declined },
