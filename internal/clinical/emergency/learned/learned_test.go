@@ -23,12 +23,12 @@ func TestReads(t *testing.T) {
 	m := load(t)
 	for s, urgent := range map[string]bool{
 		"": false,
-		"my husband cant breathe and his lips are going blue":                    true,
-		"mon père ne bouge plus un côté et il parle de travers depuis ce matin":  true,
-		"ابني ازرق وما عم يتنفس منيح":                                            true,
+		"my husband cant breathe and his lips are going blue":                     true,
+		"mon père ne bouge plus un côté et il parle de travers depuis ce matin":   true,
+		"ابني ازرق وما عم يتنفس منيح":                                             true,
 		"I would like to renew my prescription for blood pressure tablets please": false,
 		"bonjour je voudrais un certificat pour le sport merci":                   false,
-		"اريد موعد لتجديد الوصفة شكرا":                                             false,
+		"اريد موعد لتجديد الوصفة شكرا":                                            false,
 	} {
 		o := read(m, s)
 		if o.Urgent != urgent {
