@@ -165,9 +165,3 @@ func single(w string) string {
 	}
 	return b.String()
 }
-
-// knows tells whether a word means anything here.
-func (l *lexicon) knows(t *text.Token) bool {
-	var b [32]classID
-	return t.Numeric || l.common[t.Form] || len(l.classes(t, b[:0])) > 0
-}

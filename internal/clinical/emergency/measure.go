@@ -68,8 +68,8 @@ func init() {
 	for what, list := range map[measure][]string{
 		measureAge:         {"old", "aged", "age", "agee", "ages", "عمره", "عمرها", "عمري", "عمرو", "عمر", "عمرهم", "عنده", "omro", "omri", "omrha", "yearold", "yrsold", "عندو", "المراه"},
 		measureGestation:   {"pregnant", "pregnancy", "gestation", "preggo", "enceinte", "grossesse", "amenorrhee", "حامل", "حمل", "الحمل", "حامله", "بالحمل", "7amla", "along"},
-		measureTemperature: {"fever", "temperature", "temp", "thermometer", "febrile", "celsius", "fahrenheit", "fievre", "thermometre", "حراره", "الحراره", "حرارته", "حرارتها", "حرارتي", "سخانه", "سخون", "سخونه", "حمي", "السخانه", "skhana", "harara", "degrees", "degree", "deg", "degres", "درجه", "درجات", "حرارتو", "سخونيه", "سخانتو", "سخون"},
-		measureHeartRate:   {"pulse", "bpm", "heartbeat", "heartrate", "pouls", "battements", "frequence", "نبض", "النبض", "نبضه", "نبضي", "نبضها", "نبضات", "دقات", "hr", "heart", "coeur"},
+		measureTemperature: {"fever", "temperature", "temp", "thermometer", "febrile", "celsius", "fahrenheit", "fievre", "thermometre", "حراره", "الحراره", "حرارته", "حرارتها", "حرارتي", "سخانه", "سخون", "سخونه", "حمي", "السخانه", "skhana", "harara", "degrees", "degree", "deg", "degres", "درجه", "درجات", "حرارتو", "سخونيه", "سخانتو", "سخون"}, //nolint:misspell // French
+		measureHeartRate:   {"pulse", "bpm", "heartbeat", "heartrate", "pouls", "battements", "frequence", "نبض", "النبض", "نبضه", "نبضي", "نبضها", "نبضات", "دقات", "hr", "heart", "coeur"},                                                                                                                                                             //nolint:misspell // French
 		measureBreathingRate: {"breaths", "breathing", "breathes", "respirations", "respiratory", "respire", "respiration", "نفس", "تنفس", "يتنفس",
 			"تتنفس", "التنفس", "rr", "breathe", "انفاس"},
 		measureOxygen:   {"oxygen", "oximeter", "spo2", "sats", "sat", "saturation", "o2", "oxygene", "oxymetre", "saturometre", "اكسجين", "الاكسجين", "الاوكسجين", "اكسجينه", "اوكسجين", "sao2", "الاكسيجين", "تشبع"},
@@ -99,13 +99,12 @@ var between = map[string]bool{
 func facts(tokens []text.Token, into []fact) []fact {
 	into = into[:0]
 	for i := 0; i < len(tokens); i++ {
-		var v float64
-		n := 1
 		if p, ok := periods[tokens[i].Form]; ok && p.own > 0 {
 			into = append(into, period(tokens, i, i+1, p.own*p.days))
 			continue
 		}
-		if v, n = text.NumberAt(tokens, i); n == 0 {
+		v, n := text.NumberAt(tokens, i)
+		if n == 0 {
 			continue
 		}
 		end := i + n

@@ -29,7 +29,7 @@ var words = func() map[string]Word {
 	list(Ten, 20, 10, "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 	list(Unit, 1, 1, "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix", "onze",
 		"douze", "treize", "quatorze", "quinze", "seize")
-	list(Ten, 20, 10, "vingt", "trente", "quarante", "cinquante", "soixante", "septante", "huitante", "nonante")
+	list(Ten, 20, 10, "vingt", "trente", "quarante", "cinquante", "soixante", "septante", "huitante", "nonante") //nolint:misspell // French
 	list(Unit, 1, 1, "واحد", "اثنين", "ثلاثه", "اربعه", "خمسه", "سته", "سبعه", "ثمانيه", "تسعه", "عشره")
 	list(Unit, 1, 1, "واحده", "اثنان", "ثلاث", "اربع", "خمس", "ست", "سبع", "ثماني", "تسع", "عشر")
 	list(Ten, 20, 10, "عشرين", "ثلاثين", "اربعين", "خمسين", "ستين", "سبعين", "ثمانين", "تسعين")
@@ -41,7 +41,7 @@ var words = func() map[string]Word {
 	} {
 		m[n] = Word{v, Unit}
 	}
-	for n, v := range map[string]float64{"تلاتين": 30, "تمانين": 80, "fourty": 40, "vingts": 20} {
+	for n, v := range map[string]float64{"تلاتين": 30, "تمانين": 80, "fourty": 40, "vingts": 20} { //nolint:misspell // as people write it
 		m[n] = Word{v, Ten}
 	}
 	for n, v := range map[string]float64{"hundred": 100, "cent": 100, "cents": 100, "مايه": 100, "ميه": 100, "مئه": 100, "ميت": 100, "مايتين": 200, "thousand": 1000, "mille": 1000, "الف": 1000} {

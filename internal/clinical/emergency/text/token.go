@@ -197,11 +197,11 @@ func (s *scanner) apostrophe(i, size int) {
 	if s.begin < 0 {
 		return
 	}
-	form := string(s.buf[s.begin:])
-	whole, elided := elisions[form]
+	form := s.buf[s.begin:]
+	whole, elided := elisions[string(form)]
 	next := i + size
 	if !elided {
-		if !kept[form] && s.possessive(next) {
+		if !kept[string(form)] && s.possessive(next) {
 			s.end(i)
 			s.skip = true
 		}
