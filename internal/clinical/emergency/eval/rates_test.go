@@ -33,10 +33,10 @@ func TestRates(t *testing.T) {
 		least    float64
 	}{
 		{"sensitivity, development", dev, "en", true, (*sample).reached, 0.94},
-		{"sensitivity, development", dev, "fr", true, (*sample).reached, 0.76},
+		{"sensitivity, development", dev, "fr", true, (*sample).reached, 0.83},
 		{"sensitivity, development", dev, "ar", true, (*sample).reached, 0.78},
 		{"sensitivity, held out", held, "en", true, (*sample).reached, 0.62},
-		{"sensitivity, held out", held, "fr", true, (*sample).reached, 0.55},
+		{"sensitivity, held out", held, "fr", true, (*sample).reached, 0.56},
 		{"sensitivity, held out", held, "ar", true, (*sample).reached, 0.63},
 		{"near misses, held out", held, "en", false, (*sample).reached, 0.73},
 		{"near misses, held out", held, "fr", false, (*sample).reached, 0.73},
