@@ -217,6 +217,7 @@ func TestHistory(t *testing.T) {
 	c, doctor, patient := w.call()
 	for _, text := range []string{"one", "two"} {
 		doctor.request(obj{"type": "chat", "text": text}, "ack")
+		w.clock.advance(time.Millisecond) // messages of one moment have no order
 	}
 	doctor.refused(obj{"type": "chat", "text": "  \n "}, consult.BadRequest, consult.ReasonBadMessage)
 	doctor.refused(obj{"type": "chat", "text": strings.Repeat("x", 4001)}, consult.ValidationError, consult.ReasonBadMessage)
