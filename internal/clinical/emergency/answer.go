@@ -8,7 +8,7 @@ import (
 var neededMessages = []string{
 	"disclaimer", "ask_problem", "ask_since", "ask_severity", "ask_age", "ask_who", "ask_worse",
 	"warn_short", "warn_unclear", "warn_cut", "warn_none", "not_determined", "information",
-	"do_critical", "do_high", "do_moderate", "do_low", "do_information", "possible_emergency", "warn_second",
+	"do_critical", "do_high", "do_moderate", "do_low", "do_information", "warn_second",
 }
 
 // answer words a finding.

@@ -17,54 +17,44 @@ type rereading struct {
 	scratch learned.Scratch
 }
 
-// reread has the learned model read what the rules have answered. It can only
-// raise the urgency. parts are the windows of the text.
+// reread keeps the rules from reassuring where the learned model reads an
+// emergency: low becomes moderate, with a warning and the questions that would
+// tell. It raises nothing further: it was learned from short texts that are
+// mostly urgent, and finds urgent what a narrative tells of an ordinary illness
+// (docs/clinical/emergency.md has the figures). parts are the windows of the text.
 func (e *Engine) reread(in Input, parts []Span, r Result) Result {
-	if r.Urgency == Critical {
+	if r.Urgency != Low {
 		return r
 	}
 	s := e.rereadings.Get().(*rereading)
 	defer e.rereadings.Put(s)
-	level, flag := r.Urgency, RedFlag{Rule: secondRule, Guideline: secondBasis}
 	for _, p := range parts {
 		s.tokens = text.Tokens(in.Text[p.Start:p.End], s.tokens[:0])
-		o := e.second.Read(s.tokens, &s.scratch)
-		found := Moderate
-		switch {
-		case o.Critical:
-			found = Critical
-		case o.Urgent:
-			found = High
-		}
-		if level.AtLeast(found) {
-			continue
-		}
-		level, flag.Level, flag.Words, flag.Spans = found, found, nil, nil
-		for _, i := range o.Words {
-			t := s.tokens[i]
-			flag.Words = append(flag.Words, in.Text[p.Start+t.Start:p.Start+t.End])
-			flag.Spans = append(flag.Spans, Span{p.Start + t.Start, p.Start + t.End})
+		if o := e.second.Read(s.tokens, &s.scratch); o.Urgent {
+			return e.doubted(r, e.flagOf(in.Text, p.Start, s.tokens, o))
 		}
 	}
-	if level == r.Urgency {
-		return r
-	}
-	return e.raised(r, level, flag)
+	return r
 }
 
-// raised is an answer of the rules with the level of the second reading.
-func (e *Engine) raised(r Result, level Urgency, flag RedFlag) Result {
-	say := func(name string) string { return e.set.messages[name].in(r.Language) }
-	if !r.Urgency.AtLeast(High) { // what the rules said of a harmless text does not hold
-		r.Condition, r.Name, r.Actions, r.Warnings = "", say("possible_emergency"), nil, nil
+// flagOf names the words that weighed most.
+func (e *Engine) flagOf(src string, start int, tokens []text.Token, o learned.Opinion) RedFlag {
+	flag := RedFlag{Rule: secondRule, Level: Moderate, Guideline: secondBasis}
+	for _, i := range o.Words {
+		at := Span{start + tokens[i].Start, start + tokens[i].End}
+		flag.Words, flag.Spans = append(flag.Words, src[at.Start:at.End]), append(flag.Spans, at)
 	}
-	r.Urgency, r.Engine = level, "rules+second"
+	return flag
+}
+
+// doubted is a reassuring answer that does not reassure any more.
+func (e *Engine) doubted(r Result, flag RedFlag) Result {
+	say := func(name string) string { return e.set.messages[name].in(r.Language) }
+	r.Urgency, r.Engine, r.Name = Moderate, "rules+second", say("not_determined")
+	r.Confidence = e.set.calibration.Other["unclear"]
 	r.RedFlags = append(r.RedFlags, flag)
 	r.Warnings = append(r.Warnings, say("warn_second"))
-	r.Confidence = e.set.calibration.Other[secondRule+"_"+string(level)]
-	r.Actions = append([]string{say("do_" + string(level))}, r.Actions...)
-	if len(r.Questions) == 0 {
-		r.Questions = append(r.Questions, say("ask_worse"))
-	}
+	r.Actions = []string{say("do_moderate")}
+	r.Questions = append(r.Questions, say("ask_worse"), say("ask_since"))
 	return r
 }

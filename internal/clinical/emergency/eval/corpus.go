@@ -62,8 +62,9 @@ type sample struct {
 // reached: an urgent phrase got its level, or a near miss stayed below urgent.
 func (s *sample) reached() bool { return s.good(s.result) }
 
-// reachedByBoth is reached, with the second reading.
-func (s *sample) reachedByBoth() bool { return s.good(s.both) }
+// reassured: it was answered low.
+func (s *sample) reassured() bool       { return s.result.Urgency == emergency.Low }
+func (s *sample) reassuredByBoth() bool { return s.both.Urgency == emergency.Low }
 
 func (s *sample) good(r emergency.Result) bool {
 	if s.urgent {

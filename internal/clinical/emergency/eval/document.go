@@ -19,7 +19,7 @@ third was held out from the authors of rules and was only ever counted. Rule
 authors did look at the development phrases, so development figures are
 optimistic: what is held out is what to expect. The second reading was *learned*
 from the development phrases, so development figures with it would measure
-nothing and are not given. Sensitivity means: at least the level that is right.
+nothing and are not given; it can only turn low into moderate. Sensitivity means: at least the level that is right.
 A near miss looks like an emergency and is none; it counts as kept when the
 answer stays below high. Phrases are mostly urgent by design, so shares among
 them, calibration included, are not those of a waiting room.
@@ -34,9 +34,11 @@ const limits = `
   ` + "`dialects/`" + `), development rose by ten points and what is held out by one: the
   difference between the two columns is mostly memory. More of the same does not
   help; other authors' words do.
-- **The second reading raises nearly every longer text.** The vignettes above are
-  the nearest thing here to what patients write at length: compare the row of
-  harmless labels with the rules alone. Its sensitivity must be read beside that.
+- **The second reading only takes reassurance away** (low becomes moderate). Let
+  to raise further it reached the right level in 92% of the held-out phrases
+  instead of 63%, but called 130 of the 131 vignettes urgent that are not: it knows
+  short texts that are mostly urgent, and hardly any account of an ordinary
+  illness. With such texts to learn from it could do more.
 - Arabic in Latin letters is known by a list of words only. Nigerian Pidgin, the
   Gulf's and Iraq's dialects and Québécois are thin.
 - Signs of mental crisis and of pregnancy said indirectly are missed most.

@@ -1,8 +1,8 @@
 // Package learned is the second reading of the emergency screen: a linear model
 // over words and pieces of words, learned from the committed phrases, in three
 // languages at once. Rules know what they were written for; this reads what
-// people write beside it, with misspellings and dialect. It can only raise
-// urgency, never lower it, and it names no condition.
+// people write beside it, with misspellings and dialect. It can only take
+// reassurance away, never give it, and it names no condition.
 //
 // A text is read sentence by sentence and in runs of neighbouring sentences, and
 // the most urgent run counts. So nothing that is added takes away from what was
