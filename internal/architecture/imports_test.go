@@ -52,13 +52,19 @@ func rules() map[string]rule {
 	const consult, auth = "internal/consult", "internal/auth"
 	all := map[string]rule{
 		"cmd/chatmed": {may: slices.Concat(wired, clinical, []string{
-			"api", "signaling", "waitingroom", "recording", "sfu", "sfu/relay", "web",
+			"api", "signaling", "waitingroom", "recording", "recording/compose", "recording/journal", "recording/vault", "sfu", "sfu/relay", "web",
 			consult, auth, "internal/clinical/emergency/places", "internal/limits", "internal/blob", "internal/fhir", "internal/loadtest", "internal/loadtest/pionsfu",
 		})},
 		"api":         {may: append([]string{consult, auth, "internal/limits", "internal/fhir", "waitingroom", "internal/clinical/emergency/places"}, clinical...)},
 		"signaling":   {may: []string{consult, auth, "sfu", "waitingroom"}},
 		"waitingroom": {may: []string{consult}},
-		"recording":   {may: []string{consult, "sfu"}},
+		"recording":   {may: []string{consult, "sfu", "recording/capture", "recording/compose", "recording/gate", "recording/journal", "recording/vault"}},
+
+		"recording/capture": {may: []string{consult, "sfu", "recording/journal"}},
+		"recording/compose": {may: []string{consult, "recording/journal"}},
+		"recording/gate":    {may: []string{consult}, never: sockets},
+		"recording/journal": {never: []string{"net", "net/http"}},
+		"recording/vault":   {},
 
 		"sfu":            {may: []string{consult, "sfu/negotiate", "sfu/forward", "sfu/buffer", "sfu/udpmux", "sfu/srtp", "sfu/congestion", "sfu/relay"}},
 		"sfu/negotiate":  {},
