@@ -21,6 +21,7 @@ const (
 	PurposeKeyHash = "chatmed api key hash v1"
 	PurposeVault   = "chatmed recording vault v1"
 	PurposeAudit   = "chatmed audit head v1"
+	PurposeConsent = "chatmed consent v1"
 )
 
 const keySize = sha256.Size

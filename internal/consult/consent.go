@@ -35,13 +35,21 @@ type Consent struct {
 	ParticipantID string
 	Role          Role
 	Subject       string // of the person's token: the doctor's or patient's id, or a generated one
-	Decision      ConsentDecision
+	// Alias stands for Subject in Hash: a patient's pseudonym of the audit log,
+	// otherwise the subject. The store sets it; an erasure puts it in place of
+	// Subject, and the chain still holds.
+	Alias    string
+	Decision ConsentDecision
 	// WordingID names the text that was shown, WordingHash is SHA-256 over the
 	// exact text as shown, in lower-case hexadecimal, Language its BCP 47 tag.
 	WordingID   string
 	WordingHash string
 	Language    string
-	At          time.Time
+	// Text is the exact text that was shown. The store keeps each text once, and
+	// refuses one that is not WordingHash's; empty: it was kept before, or is not
+	// known. Hash covers it by WordingHash.
+	Text string
+	At   time.Time
 	// PrevHash is the Hash of the link before, empty for the first; Hash is
 	// SHA-256 over the whole record and PrevHash; Signature is HMAC-SHA-256 over
 	// Hash under a key derived from the server's secret. Lower-case hexadecimal.

@@ -28,6 +28,10 @@ const (
 	RecordingDisk      = "storage"   // the storage is full, slow or failing
 	RecordingComposed  = "composition"
 	RecordingLost      = "interrupted" // the server stopped and the call did not go on
+	// Of a deleted one.
+	RecordingErased  = "erasure"   // with everything of its patient
+	RecordingExpired = "retention" // its term was over
+	RecordingRemoved = "deletion"  // somebody asked for it
 )
 
 // Recording is what was captured of one consultation from one start to the stop
@@ -60,6 +64,25 @@ type Recording struct {
 	RetainUntil *time.Time // nil: for ever
 	DeletedAt   *time.Time
 	DeletedBy   Actor
+	// Purged says of a deleted one that its objects are gone from the blob store.
+	Purged bool
+}
+
+// Objects lists everything the recording has in the blob store.
+func (r *Recording) Objects() []RecordingObject {
+	out := append([]RecordingObject(nil), r.Segments...)
+	for _, f := range r.Files {
+		out = append(out, f.Object)
+	}
+	return out
+}
+
+// RecordingFilter narrows a list of recordings; an empty field is any. From and
+// To bound StartedAt: [From, To).
+type RecordingFilter struct {
+	SessionID, DoctorID, PatientID string
+	State                          RecordingState
+	From, To                       *time.Time
 }
 
 // RecordingObject is one stored object.
@@ -110,6 +133,34 @@ type RecordingSettings struct {
 	RetentionDays int
 	// Recipient is an age X25519 public key (age1…); empty: the server's vault.
 	Recipient string
+	// AccountName is the account's, for reading alone.
+	AccountName string
+	// UpdatedAt is when they were set, nil while they never were.
+	UpdatedAt *time.Time
+}
+
+// Bounds of an account's settings.
+const (
+	MaxKeeper        = 120    // characters
+	MaxRetentionDays = 36_525 // a hundred years
+)
+
+// KeptBy is who keeps the recordings, as people are told.
+func (s *RecordingSettings) KeptBy() string {
+	if s.Keeper != "" {
+		return s.Keeper
+	}
+	return s.AccountName
+}
+
+// RetainUntil is when a recording that was stopped at that time may go: nil,
+// never by itself.
+func (s *RecordingSettings) RetainUntil(stopped time.Time) *time.Time {
+	if s.RetentionDays <= 0 {
+		return nil
+	}
+	until := stopped.UTC().Add(time.Duration(s.RetentionDays) * 24 * time.Hour)
+	return &until
 }
 
 // Events of recordings.
