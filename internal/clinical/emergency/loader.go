@@ -147,6 +147,21 @@ type set struct {
 	ids         map[string]classID
 }
 
+// readWords appends the words of a file, one a line; # begins a comment.
+func readWords(files fs.FS, name string, into *[]string) error {
+	b, err := fs.ReadFile(files, name)
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(b)) {
+		word, _, _ := strings.Cut(line, "#")
+		if word = strings.TrimSpace(word); word != "" {
+			*into = append(*into, word)
+		}
+	}
+	return nil
+}
+
 // load reads and checks a folder of rule files. It refuses a field or a concept
 // that it doesn't know.
 func load(files fs.FS) (*set, error) {
@@ -165,6 +180,7 @@ func load(files fs.FS) (*set, error) {
 		decodeFile(files, "measures.yaml", &s.thresholds),
 		decodeFile(files, "calibration.yaml", &s.calibration),
 		decodeFile(files, "spelling.yaml", &spell),
+		readWords(files, "common.txt", &spell.Common),
 		loadClasses(files, "words", c, byName),
 		loadClasses(files, "concepts", c, byName),
 		loadClasses(files, "dialects", c, byName),

@@ -122,3 +122,39 @@ func screened(engine *emergency.Engine, p phrase, condition, path string, urgent
 		result: engine.ScreenByRules(p.input()), both: engine.Screen(p.input()),
 	}
 }
+
+// readTexts screens lists of texts with a level of their own, accounts and
+// ordinary complaints: what is high or critical must be reached, what is not is
+// a near miss.
+func readTexts(engine *emergency.Engine, root string) ([]*sample, error) {
+	var out []*sample
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".yaml") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		var list []phrase
+		if err := yaml.Unmarshal(b, &list); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		for _, p := range list {
+			urgent := p.Level.AtLeast(emergency.High)
+			if !urgent && p.AtMost == "" {
+				p.AtMost = p.Level
+			}
+			s := screened(engine, p, "", path, urgent)
+			if filepath.Dir(path) == root { // ordinary/dev/fr.yaml
+				s.language = s.group
+			}
+			out = append(out, s)
+		}
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return out, err
+}

@@ -27,6 +27,7 @@ func run(args []string, out io.Writer) error {
 	f := flag.NewFlagSet("eval", flag.ContinueOnError)
 	misses := f.String("misses", "", "print the development phrases that are missed, of this language and group (fr/eye), or all")
 	near := f.Bool("near", false, "with -misses: the near misses instead")
+	set := f.String("set", "phrases", "with -misses: phrases, accounts or ordinary")
 	one := f.String("text", "", "screen one text and say why")
 	write := f.String("write", "docs/clinical/emergency.md", "the document to write; empty for none")
 	fit := f.Bool("fit", false, "print the calibration that fits the development phrases")
@@ -47,6 +48,11 @@ func run(args []string, out io.Writer) error {
 		return err
 	}
 	if *misses != "" {
+		if *set != "phrases" {
+			if dev, err = readTexts(engine, filepath.Join(folder, *set, "dev")); err != nil {
+				return err
+			}
+		}
 		printMisses(out, dev, *misses, *near)
 		return nil
 	}
