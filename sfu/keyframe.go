@@ -79,6 +79,9 @@ func (pub *publication) wantKeyFrames() {
 	for _, s := range pub.subs {
 		s.wantKey = true
 	}
+	for _, k := range pub.taps {
+		k.wantKey = true
+	}
 }
 
 // renewKeyFramesLocked is called when SRTP is up: what was asked for at the
@@ -96,7 +99,7 @@ func (p *Participant) renewKeyFramesLocked() {
 // askKeyFramesLocked asks for the key frames that subscribers wait for. A muted
 // source is not asked: its subscribers wait until it is shown again.
 func (pub *publication) askKeyFramesLocked(now time.Time, out *udpmux.Batch) {
-	if pub.muted || len(pub.subs) == 0 {
+	if pub.muted || len(pub.subs) == 0 && len(pub.taps) == 0 {
 		return
 	}
 	live := pub.activity.Live(now)
@@ -110,6 +113,9 @@ func (pub *publication) askKeyFramesLocked(now time.Time, out *udpmux.Batch) {
 	asked := false
 	for _, s := range pub.subs {
 		asked = s.wantLocked(live, now, out) || asked
+	}
+	for _, k := range pub.taps {
+		asked = k.wantLocked(live, now, out) || asked
 	}
 	if quiet && asked {
 		pub.quietAsks++

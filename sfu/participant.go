@@ -248,7 +248,7 @@ func (p *Participant) SetMuted(source string, muted bool) {
 		}
 	}
 	if pub := p.publications[source]; pub != nil && pub.muted != muted {
-		pub.muted = muted
+		pub.setMutedLocked(muted)
 		p.room.mapSlotsLocked()
 		if !muted {
 			pub.wantKeyFrames()

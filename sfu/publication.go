@@ -22,6 +22,7 @@ type publication struct {
 	layers   []*layer // by simulcast rank, lowest first; one without simulcast
 	activity forward.Activity
 	subs     []*sender
+	taps     []*taken
 
 	held      []heldPacket // until the end of the burst
 	heldBytes int
@@ -48,6 +49,9 @@ type layer struct {
 	pairs    []rtcp.NackPair // scratch
 	firSeq   uint8
 	asks     int // key-frame requests since the last key frame
+
+	stream     *Stream    // for taps, once one has taken a packet
+	lastReport lastReport // of the publisher
 }
 
 // syncPublicationsLocked makes the participant's publications those of its
@@ -68,7 +72,7 @@ func (p *Participant) syncPublicationsLocked() {
 		if pub.muted && !l.muted {
 			pub.wantKeyFrames()
 		}
-		pub.muted = l.muted
+		pub.setMutedLocked(l.muted)
 		l.pub = pub
 	}
 	for source, pub := range p.publications {
@@ -77,8 +81,12 @@ func (p *Participant) syncPublicationsLocked() {
 			for _, s := range slices.Clone(pub.subs) {
 				s.subscribeLocked(nil)
 			}
+			pub.taps = nil
 			delete(p.publications, source)
 		}
+	}
+	if p.room.participants[p.id] == p {
+		p.room.tapLocked()
 	}
 }
 
@@ -94,6 +102,9 @@ func (pub *publication) moved() {
 	pub.activity = forward.Activity{}
 	for _, s := range pub.subs {
 		s.selector.Restart()
+	}
+	for _, k := range pub.taps {
+		k.selector.Restart()
 	}
 }
 
@@ -112,6 +123,11 @@ func (pub *publication) layerFor(ssrc uint32, index int) *layer {
 		for _, s := range pub.subs {
 			if s.selector.Current() == index {
 				s.selector.Restart()
+			}
+		}
+		for _, k := range pub.taps {
+			if k.selector.Current() == index {
+				k.selector.Restart()
 			}
 		}
 	}

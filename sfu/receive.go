@@ -144,7 +144,10 @@ func (t *transport) forwardLocked(l *layer, plain []byte, now time.Time, b *burs
 	live := l.pub.activity.Seen(l.index, now)
 	l.pub.quietAsks = 0
 	l.pub.fanOutLocked(l, live, &pkt, now, b)
-	if l.pub.kind == "video" && l.ring.Missing() > 0 {
+	for _, k := range l.pub.taps {
+		k.takeLocked(l, live, &pkt, now, res.Reset)
+	}
+	if l.pub.repairedLocked() && l.ring.Missing() > 0 {
 		l.nackLocked(t, now, b.Batch)
 	}
 }
@@ -269,6 +272,10 @@ func (m *mediaState) trustLocked(ssrc uint32) {
 	}
 }
 
+// repairedLocked reports whether what is missing is asked for: of a picture
+// always, of sound when it is recorded. Listeners do better with redundancy.
+func (pub *publication) repairedLocked() bool { return pub.kind == "video" || len(pub.taps) > 0 }
+
 // nackLocked asks the publisher for what is missing (RFC 4585 section 6.2.1).
 func (l *layer) nackLocked(t *transport, now time.Time, out *udpmux.Batch) {
 	l.pairs = l.ring.Nacks(l.pairs[:0], now, t.media.rtt.value())
@@ -284,10 +291,12 @@ func (l *layer) nackLocked(t *transport, now time.Time, out *udpmux.Batch) {
 // repairLocked asks again for what is still missing, and for key frames.
 func (t *transport) repairLocked(now time.Time, out *udpmux.Batch) {
 	for _, l := range t.media.lines {
-		if l.pub == nil || l.kind != "video" {
+		if l.pub == nil || !l.pub.repairedLocked() {
 			continue
 		}
-		l.pub.askKeyFramesLocked(now, out)
+		if l.kind == "video" {
+			l.pub.askKeyFramesLocked(now, out)
+		}
 		for _, y := range l.pub.layers {
 			if y != nil && y.ring.Missing() > 0 {
 				y.nackLocked(t, now, out)

@@ -31,6 +31,7 @@ type Room struct {
 	mu           sync.Mutex
 	participants map[string]*Participant
 	joined       uint64 // order of joining
+	taps         []*Tap
 	closed       bool
 }
 
@@ -51,6 +52,9 @@ func (s *SFU) room(id string) (*Room, error) {
 		kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	s.rooms[id] = r
+	for _, t := range s.taps[id] {
+		t.joinLocked(r) // nobody else has the room yet
+	}
 	s.workers.Go(r.work)
 	return r, nil
 }
@@ -72,6 +76,7 @@ func (r *Room) add(p *Participant) (old *Participant, err error) {
 	r.joined++
 	p.order = r.joined
 	r.participants[p.id] = p
+	r.admitLocked(p)
 	r.mapSlotsLocked()
 	p.answered, p.slotsDirty = p.slotsLocked(), false
 	r.wake()
@@ -88,6 +93,9 @@ func (r *Room) remove(p *Participant) {
 	}
 	if r.participants[p.id] == p {
 		delete(r.participants, p.id)
+	}
+	for _, pub := range p.publications {
+		pub.taps = nil
 	}
 	for _, q := range r.participants {
 		q.forgetLocked(p)
@@ -108,6 +116,7 @@ func (r *Room) end(joined bool) {
 	last := r.joining == 0 && len(r.participants) == 0 && !r.closed
 	if last {
 		r.closed = true
+		r.leaveTapsLocked()
 		delete(r.sfu.rooms, r.id)
 		r.sfu.idleLocked()
 	}

@@ -72,6 +72,7 @@ func (t *transport) senderReportLocked(sr *rtcp.SenderReport, now time.Time) {
 		return
 	}
 	s.layer.ring.SenderReport(sr.NTPTime, sr.RTPTime, now)
+	s.layer.noteReportLocked(sr.NTPTime, sr.RTPTime, now)
 	s.layer.src.Report = t.owner.clock.Report(sr.NTPTime, sr.RTPTime, now)
 }
 

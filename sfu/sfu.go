@@ -83,6 +83,7 @@ type SFU struct {
 
 	mu     sync.Mutex
 	rooms  map[string]*Room
+	taps   map[string][]*Tap // by room, whether it has anybody in it or not
 	closed bool
 	idle   chan struct{} // closed once the SFU is closed and the last room gone
 }
@@ -104,7 +105,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*SFU, error) 
 		return nil, err
 	}
 	s := &SFU{
-		cfg: cfg, now: cfg.Now, log: log, rooms: map[string]*Room{}, idle: make(chan struct{}),
+		cfg: cfg, now: cfg.Now, log: log, rooms: map[string]*Room{}, taps: map[string][]*Tap{}, idle: make(chan struct{}),
 		pionLog: pionLogger(log),
 	}
 	s.metrics = newMetrics(reg, s)
