@@ -179,6 +179,8 @@ const (
 	EventRecordingReleased  EventType = "recording.released"
 	EventRecordingRead      EventType = "recording.downloaded"
 	EventRecordingsSettings EventType = "recordings.settings"
+	// In the audit log alone: the objects of a deleted one are gone.
+	EventRecordingPurged EventType = "recording.purged"
 )
 
 // Fine reasons of recording.

@@ -21,7 +21,7 @@ func (d database) raw(t *testing.T) *sql.DB {
 	t.Helper()
 	driver, dsn := "pgx", d.url
 	if d.name == "sqlite" {
-		driver, dsn = "sqlite", "file:"+filepath.Join(d.dir, "chatmed.db")+"?_pragma=busy_timeout(4000)"
+		driver, dsn = "sqlite", "file:"+filepath.Join(d.dir, "chatmed.db")+"?_pragma=busy_timeout(4000)&_pragma=secure_delete(1)"
 	}
 	db, err := sql.Open(driver, dsn)
 	must(t, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/chatmed/chatmed/internal/consult"
@@ -37,13 +38,15 @@ type ErasureProof struct {
 // person, what was written in chat and waiting room, and events that were
 // delivered are removed. Consultations, tickets and participations stay without
 // names, complaints and metadata, under a random pseudonym, so that the doctor's
-// and the account's history keeps its shape. The audit log, which has only ever
-// known the pseudonym, stays as it is, and nothing is left that says whose
-// pseudonym it was.
+// and the account's history keeps its shape. Recordings become deleted ones
+// (UnpurgedRecordings); the chains of consent, which prove that they were lawful,
+// stay under the pseudonym and hold. The audit log, which has only ever known the
+// pseudonym, stays as it is, and nothing is left that says whose pseudonym it was.
 //
 // A patient with a consultation that is not over is a Conflict
-// (open_consultation): end or cancel it first. One of whom nothing is stored is
-// NotFound. Backups and the database's own log files keep what they have.
+// (open_consultation): end or cancel it first; so is one with a recording under
+// legal hold (legal_hold). One of whom nothing is stored is NotFound. Backups and
+// the database's own log files keep what they have.
 func (s *Store) ErasePatient(ctx context.Context, sc consult.Scope, patientID string, actor consult.Actor) (*ErasureProof, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -52,9 +55,9 @@ func (s *Store) ErasePatient(ctx context.Context, sc consult.Scope, patientID st
 	}
 	var proof *ErasureProof
 	err := s.write(ctx, func(ctx context.Context, q *querier) error {
-		e := erasure{q: q, sc: sc, patient: patientID, args: []any{sc.AccountID, sc.Mode, patientID}, counts: make(map[string]int64)}
+		e := erasure{q: q, sc: sc, patient: patientID, actor: actor, args: []any{sc.AccountID, sc.Mode, patientID}, counts: make(map[string]int64)}
 		at := truncated(time.Now())
-		if err := e.run(ctx); err != nil {
+		if err := e.run(ctx, at); err != nil {
 			return err
 		}
 		data, err := json.Marshal(map[string]any{"pseudonym": e.pseudonym, "tables": e.counts})
@@ -82,12 +85,13 @@ type erasure struct {
 	q         *querier
 	sc        consult.Scope
 	patient   string
+	actor     consult.Actor
 	pseudonym string
 	args      []any // account, mode, patient
 	counts    map[string]int64
 }
 
-func (e *erasure) run(ctx context.Context) error {
+func (e *erasure) run(ctx context.Context, at time.Time) error {
 	// Whoever creates a consultation for the patient waits for this row, and
 	// then makes a new patient.
 	err := scanOne(e.q.row(ctx, `SELECT pseudonym FROM people WHERE account_id = $1 AND mode = $2 AND role = 'patient' AND id = $3`+
@@ -98,15 +102,18 @@ func (e *erasure) run(ctx context.Context) error {
 	if e.pseudonym == "" {
 		e.pseudonym = newPseudonym()
 	}
-	var open bool
-	err = e.q.row(ctx, `SELECT EXISTS (SELECT 1 FROM consultations
-		WHERE account_id = $1 AND mode = $2 AND patient_id = $3 AND status IN ('waiting', 'active'))`, e.args...).Scan(&open)
+	// Who appends a consent or a recording holds its consultation's row.
+	states, err := list(ctx, e.q, func(r scanner, s *consult.Status) error { return r.Scan(s) }, `SELECT status FROM consultations
+		WHERE account_id = $1 AND mode = $2 AND patient_id = $3 ORDER BY id`+e.q.dialect.lockRow, e.args...)
 	if err != nil {
 		return err
 	}
-	if open {
+	if slices.ContainsFunc(states, func(s consult.Status) bool { return !s.Final() }) {
 		return consult.Errorf(consult.Conflict, consult.ReasonOpenConsultation,
 			"The patient has a consultation that is not over; end or cancel it first.")
+	}
+	if err := e.recordings(ctx, at); err != nil {
+		return err
 	}
 	if err := e.events(ctx); err != nil {
 		return err
@@ -139,6 +146,7 @@ func (e *erasure) steps() []eraseStep {
 		{"chat_messages", false, `DELETE FROM chat_messages` + scope + inSessions},
 		{"waiting_messages", false, `DELETE FROM waiting_messages` + scope + inSessions},
 		{"revoked_people", false, `DELETE FROM revoked_people` + scope + inSessions},
+		{"consents", false, `UPDATE consents SET subject = alias` + scope + inSessions},
 		// Families and interpreters are named in the patient's consultation too.
 		{"participations", true, `UPDATE participations SET name = '',
 			subject = CASE WHEN role = 'patient' OR subject = $3 THEN $4 ELSE subject END` + scope + `role <> 'doctor' AND ` + inSessions},
@@ -195,6 +203,58 @@ func (e *erasure) events(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// recordings deletes the patient's recordings, unless one is held; their objects
+// go when the blob store is purged. Each deletion stands in the audit log.
+func (e *erasure) recordings(ctx context.Context, at time.Time) error {
+	all, err := list(ctx, e.q, func(r scanner, v *consult.Recording) error {
+		return r.Scan(&v.ID, &v.SessionID, &v.DoctorID, &v.State, &v.LegalHold)
+	}, `SELECT id, session_id, doctor_id, state, legal_hold FROM recordings
+		WHERE account_id = $1 AND mode = $2 AND `+inSessions+` ORDER BY id`+e.q.dialect.lockRow, e.args...)
+	if err != nil {
+		return fmt.Errorf("erase recordings: %w", err)
+	}
+	for i := range all {
+		r := &all[i]
+		if r.LegalHold && r.State != consult.RecordingDeleted {
+			return consult.Errorf(consult.Conflict, consult.ReasonRecordingHeld,
+				"A recording of the patient is under legal hold; release it first.")
+		}
+	}
+	for i := range all {
+		if err := e.recording(ctx, &all[i], at); err != nil {
+			return fmt.Errorf("erase recordings: %w", err)
+		}
+		e.counts["recordings"]++
+	}
+	return nil
+}
+
+func (e *erasure) recording(ctx context.Context, r *consult.Recording, at time.Time) error {
+	if r.State == consult.RecordingDeleted {
+		_, err := e.q.exec(ctx, `UPDATE recordings SET patient_id = $1, reason = $2, recipient = '', tracks = '[]', gaps = '[]'
+			WHERE account_id = $3 AND mode = $4 AND id = $5`,
+			e.pseudonym, consult.RecordingErased, e.sc.AccountID, e.sc.Mode, r.ID)
+		return err
+	}
+	_, err := e.q.exec(ctx, `UPDATE recordings SET patient_id = $1, state = 'deleted', reason = $2, recipient = '', tracks = '[]', gaps = '[]',
+			deleted_at = $3, deleted_by_kind = $4, deleted_by = $5, deleted_by_role = $6, purged = FALSE
+		WHERE account_id = $7 AND mode = $8 AND id = $9`,
+		e.pseudonym, consult.RecordingErased, micros(at), e.actor.Kind, e.actor.ID, e.actor.Role,
+		e.sc.AccountID, e.sc.Mode, r.ID)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(map[string]string{"recording_id": r.ID, "reason": consult.RecordingErased})
+	if err != nil {
+		return err
+	}
+	_, err = e.q.note(ctx, e.sc, consult.Event{
+		ID: consult.NewID(consult.PrefixEvent), Type: consult.EventRecordingDeleted, Scope: e.sc, Actor: e.actor,
+		SessionID: r.SessionID, DoctorID: r.DoctorID, At: at, Data: data,
+	})
+	return err
 }
 
 // compact has the database's files forget what rows had held. SQLite overwrites

@@ -33,6 +33,7 @@ const marker = "mrk_erase_me"
 // neverOfPatients are tables without a patient's data, and why.
 var neverOfPatients = map[string]string{
 	"accounts": "the integrator", "scopes": "the integrator", "users": "the integrator", "api_keys": "the integrator",
+	"consent_wordings": "the account's own text", "recording_settings": "the integrator",
 	"doctor_presence": "a doctor", "revoked_tokens": "token ids", "goose_db_version": "migrations",
 }
 
@@ -46,8 +47,12 @@ var keptColumns = map[string][]string{
 	"chat_messages":    {"participant_id"},
 	"tickets":          {"urgency"},
 	"waiting_messages": {"ticket_id", "kind"},
-	"idempotency":      {"key", "operation_id", "body_hash", "owner"}, // the key is a hash
-	"outbox":           {"event_id", "payload"},
+	"consents": {
+		"participant_id", "alias", "decision", "wording_id", "wording_hash", "language", "prev_hash", "hash", "signature", "key_id",
+	},
+	"recordings":  {"state", "segments", "files", "deleted_by_kind", "deleted_by", "deleted_by_role"}, // objects are named by ids of ours
+	"idempotency": {"key", "operation_id", "body_hash", "owner"},                                      // the key is a hash
+	"outbox":      {"event_id", "payload"},
 	"audit_log": {
 		"event_id", "type", "actor_kind", "actor_id", "actor_role", "ticket_id", "data", "prev_hash", "hash",
 	},
@@ -122,6 +127,9 @@ func patientWorld(t *testing.T, s *store.Store, sc consult.Scope, patientID stri
 	must(t, s.AppendChat(t.Context(), &consult.ChatMessage{
 		ID: consult.NewID(consult.PrefixMessage), Scope: sc, SessionID: c.ID, Role: consult.Patient, Text: "I am " + patientID, SentAt: base,
 	}))
+	addConsent(t, s, c, consult.Doctor, consult.ConsentGranted)
+	addConsent(t, s, c, consult.Patient, consult.ConsentGranted)
+	addConsent(t, s, c, consult.Patient, consult.ConsentWithdrawn)
 	must(t, s.RevokePerson(t.Context(), sc, c.ID, consult.Patient, patientID, base, nil))
 	rec := record(sc, "owner")
 	rec.Key, rec.Subject = "k_"+c.ID, patientID
@@ -137,7 +145,9 @@ func TestErasingAPatientLeavesNoTrace(t *testing.T) {
 		must(t, s.SignAudit(t.Context(), auditKey(1)))
 		sc := consult.Scope{AccountID: "acc_one", Mode: consult.Live}
 		addKey(t, s, sc, "one")
+		must(t, s.SignConsents(t.Context(), auditKey(7)))
 		c := patientWorld(t, s, sc, marker)
+		recorded := addRecording(t, s, c, fullRecording)
 		raw := db.raw(t)
 		run(t, raw, `INSERT INTO waiting_messages (id, account_id, mode, session_id, ticket_id, doctor_name, kind, text, sent_at)
 			VALUES ('msg_w', 'acc_one', 'live', '`+c.ID+`', 'wt_x', 'Dr. Ada', 'message', 'x', 1)`,
@@ -216,6 +226,15 @@ func TestErasingAPatientLeavesNoTrace(t *testing.T) {
 			return r
 		}())
 		same(t, consult.AsError(err).Reason, consult.ReasonIdempotencyErased)
+		// The recording is gone but for its objects, which are purged next; the
+		// chain of consents holds without the person.
+		unpurged, err := s.UnpurgedRecordings(t.Context(), 10)
+		must(t, err)
+		if len(unpurged) != 1 || unpurged[0].ID != recorded.ID || len(unpurged[0].Objects()) != 2 ||
+			unpurged[0].DeletedBy.ID != "key_one" || unpurged[0].Reason != consult.RecordingErased {
+			t.Errorf("to be purged: %+v", unpurged)
+		}
+		same(t, verified(t, s, sc), int64(3))
 		// What is left is readable, and under the pseudonym of the audit log.
 		got, err := s.Consultation(t.Context(), sc, c.ID)
 		must(t, err)
@@ -331,7 +350,7 @@ func TestRetention(t *testing.T) {
 				proofs = append(proofs, string(e.Event.Data))
 			}
 		}
-		if len(proofs) != 3 || proofs[2] != `{"older_than":"2025-01-20T10:30:00Z","removed":{"chat_messages":0,"consultations":1,"participations":3,"people":1,"revoked_people":1,"tickets":0,"waiting_messages":0}}` {
+		if len(proofs) != 3 || proofs[2] != `{"older_than":"2025-01-20T10:30:00Z","removed":{"chat_messages":0,"consents":3,"consultations":1,"participations":3,"people":1,"recordings":0,"revoked_people":1,"tickets":0,"waiting_messages":0}}` {
 			t.Errorf("proofs %v", proofs)
 		}
 		must(t, s.VerifyAudit(t.Context(), sc))
@@ -436,5 +455,58 @@ func TestOldRowsGoOn(t *testing.T) {
 		if !key.Has(consult.ScopeClinical) || key.Has(consult.ScopeAdmin) {
 			t.Errorf("scopes %v", key.Scopes)
 		}
+	})
+}
+
+// A recording under legal hold outweighs a patient's erasure; one that is gone
+// does not.
+func TestALegalHoldRefusesAnErasure(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *store.Store, sc consult.Scope) {
+		c := patientWorld(t, s, sc, "pat")
+		_, err := end(t.Context(), s, c, consult.Cancelled, consult.CancelledByCaller, base)
+		must(t, err)
+		r := addRecording(t, s, c, func(r *consult.Recording) { fullRecording(r); r.LegalHold = true })
+		before := counts(t, s, sc)
+		_, err = s.ErasePatient(t.Context(), sc, "pat", consult.System)
+		wantCode(t, err, consult.Conflict)
+		same(t, consult.AsError(err).Reason, consult.ReasonRecordingHeld)
+		same(t, counts(t, s, sc), before)
+		_, err = s.ChangeRecording(t.Context(), sc, r.ID, func(r *consult.Recording) ([]consult.Event, error) {
+			r.LegalHold = false
+			return []consult.Event{event(sc, consult.EventRecordingReleased, c.ID)}, nil
+		})
+		must(t, err)
+		_, err = s.ErasePatient(t.Context(), sc, "pat", consult.System)
+		must(t, err)
+	})
+}
+
+// A consultation stays, with its chain of consents, until its recordings are
+// purged.
+func TestRetentionKeepsWhatARecordingNeeds(t *testing.T) {
+	eachStore(t, func(t *testing.T, s *store.Store, sc consult.Scope) {
+		c := patientWorld(t, s, sc, "pat")
+		_, err := end(t.Context(), s, c, consult.Cancelled, consult.CancelledByCaller, base)
+		must(t, err)
+		r := addRecording(t, s, c, fullRecording)
+		retain := func(want int64) {
+			t.Helper()
+			got, err := s.Retain(t.Context(), base.Add(time.Hour), store.Retention{Consultations: time.Minute})
+			must(t, err)
+			same(t, got["consultations"], want)
+		}
+		retain(0)
+		at := base
+		_, err = s.ChangeRecording(t.Context(), sc, r.ID, func(r *consult.Recording) ([]consult.Event, error) {
+			r.State, r.DeletedAt, r.DeletedBy = consult.RecordingDeleted, &at, consult.System
+			return []consult.Event{event(sc, consult.EventRecordingDeleted, c.ID)}, nil
+		})
+		must(t, err)
+		retain(0)
+		same(t, verified(t, s, sc), int64(3))
+		must(t, s.RecordingPurged(t.Context(), sc, r.ID, base))
+		retain(1)
+		same(t, verified(t, s, sc), int64(0)) // what went with its consultation is not missed
+		must(t, s.VerifyAudit(t.Context(), sc))
 	})
 }

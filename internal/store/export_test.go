@@ -29,3 +29,7 @@ func ParticipationQuery(sc consult.Scope, sessionID string, after *consult.Curso
 func KeyQuery(accountID string, after *consult.Cursor) (string, []any) {
 	return keysetQuery(newFilter(`k.`, accountID), `SELECT `+keyColumns+keysInOrder, `k.created_at`, `k.id`, descending, after, 20)
 }
+
+func RecordingQuery(sc consult.Scope, f consult.RecordingFilter, after *consult.Cursor) (string, []any) {
+	return keysetQuery(recordingFilter(sc, f), `SELECT `+recordingColumns+` FROM recordings`, `started_at`, `id`, descending, after, 20)
+}

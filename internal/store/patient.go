@@ -21,6 +21,8 @@ var ofPatient = []struct{ table, where, order string }{
 	{"participations", inSessions, `joined_at, id`},
 	{"chat_messages", inSessions, `sent_at, id`},
 	{"waiting_messages", inSessions, `sent_at, id`},
+	{"consents", inSessions, `session_id, seq`},
+	{"recordings", inSessions, `started_at, id`},
 	{"revoked_people", inSessions, `session_id, role, subject`},
 	{"idempotency", `subject = $3`, `created_at, key`},
 	{"outbox", inSessions, `id`},
@@ -118,8 +120,11 @@ func readable(column string, v any) any {
 			return time.UnixMicro(v).UTC().Format(time.RFC3339Nano)
 		}
 	case string:
-		if (column == "metadata" || column == "payload" || column == "data") && json.Valid([]byte(v)) {
-			return json.RawMessage(v)
+		switch column {
+		case "metadata", "payload", "data", "segments", "tracks", "gaps", "files":
+			if json.Valid([]byte(v)) {
+				return json.RawMessage(v)
+			}
 		}
 	}
 	return v

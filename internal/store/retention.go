@@ -21,7 +21,8 @@ type Retention struct {
 	// are over.
 	Chat time.Duration
 	// Consultations removes a consultation with everything that belongs to it,
-	// and its patient when that was the last one.
+	// and its patient when that was the last one. One of which a recording is left
+	// stays, with its chain of consents, until that is deleted and purged.
 	Consultations time.Duration
 	Tickets       time.Duration
 	// DeliveredEvents is the age of delivered outbox rows.
@@ -92,8 +93,10 @@ func (r Retention) rules() []rule {
 		{"tickets", r.Tickets, `SELECT id FROM tickets
 			WHERE account_id = $1 AND mode = $2 AND closed_at IS NOT NULL AND closed_at < $3
 			ORDER BY closed_at, id LIMIT $4`, removeByID("tickets")},
-		{"consultations", r.Consultations, `SELECT id FROM consultations
+		{"consultations", r.Consultations, `SELECT id FROM consultations c
 			WHERE account_id = $1 AND mode = $2 AND status IN ('ended', 'cancelled') AND ended_at < $3
+				AND NOT EXISTS (SELECT 1 FROM recordings r
+					WHERE r.account_id = $1 AND r.mode = $2 AND r.session_id = c.id AND NOT (r.state = 'deleted' AND r.purged))
 			ORDER BY ended_at, id LIMIT $4`, removeConsultations},
 		{"outbox", r.DeliveredEvents, `SELECT CAST(id AS TEXT) FROM outbox
 			WHERE account_id = $1 AND mode = $2 AND delivered_at IS NOT NULL AND delivered_at < $3
@@ -177,7 +180,7 @@ func removeOutbox(ctx context.Context, q *querier, sc consult.Scope, ids []strin
 }
 
 // ofSession are the tables whose rows belong to a consultation and go with it.
-var ofSession = []string{"chat_messages", "waiting_messages", "participations", "revoked_people", "tickets"}
+var ofSession = []string{"chat_messages", "waiting_messages", "participations", "revoked_people", "tickets", "consents", "recordings"}
 
 func removeConsultations(ctx context.Context, q *querier, sc consult.Scope, ids []string) (map[string]int64, error) {
 	args, in := values(sc, ids), `IN (`+holders(3, len(ids))+`)`

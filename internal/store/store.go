@@ -1,7 +1,8 @@
 // Package store keeps everything that must survive a restart, in SQLite or
 // PostgreSQL: accounts and keys, people, consultations, waiting-room tickets,
-// participations, chat, revoked tokens, the audit log and the outbox. It
-// implements the Store interfaces that its consumers declare.
+// participations, chat, consents, recordings' particulars, revoked tokens, the
+// audit log and the outbox. It implements the Store interfaces that its
+// consumers declare.
 //
 // One code path serves both databases; a dialect holds the few differences.
 // Every row belongs to an account and a mode, and every query is bound to
@@ -47,6 +48,8 @@ type Store struct {
 	closed  atomic.Bool
 	// signer signs the heads of audit chains; nil until SignAudit.
 	signer atomic.Pointer[signer]
+	// consentSigner signs records of consent; nil until SignConsents.
+	consentSigner atomic.Pointer[consentSigner]
 }
 
 // Open connects to databaseURL ("postgres://…"), or, when it is empty, to the
