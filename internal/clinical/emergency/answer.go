@@ -8,7 +8,9 @@ import (
 var neededMessages = []string{
 	"disclaimer", "ask_problem", "ask_since", "ask_severity", "ask_age", "ask_who", "ask_worse",
 	"warn_short", "warn_unclear", "warn_cut", "warn_none", "not_determined", "information",
-	"do_critical", "do_high", "do_moderate", "do_low", "do_information", "warn_second",
+	"do_critical", "do_high", "do_moderate", "do_low", "do_information", "warn_second", "warn_doubt",
+	"group_abdomen_vascular", "group_breathing", "group_cardiac", "group_child", "group_eye", "group_infection_metabolic",
+	"group_mental", "group_neuro", "group_obstetric", "group_other", "group_poisoning", "group_trauma",
 }
 
 // answer words a finding.

@@ -17,8 +17,9 @@ type Engine struct {
 	set  *set
 	pool sync.Pool
 
-	second     *learned.Model
-	rereadings sync.Pool
+	second   *learned.Model
+	features [][len(statusNames)]uint32 // by class
+	source   uint64
 
 	male, female, pregnant, postpartum classID
 }
@@ -29,8 +30,20 @@ const (
 	longest = 10 * window // of a text; what is longer is screened at both ends
 )
 
-// New reads the rules that are built in.
+// New reads the rules and the model that are built in.
 func New() (*Engine, error) {
+	e, err := NewRules()
+	if err != nil {
+		return nil, err
+	}
+	if e.second, err = learned.Load(); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// NewRules is an engine without the second reading, which the trainer makes.
+func NewRules() (*Engine, error) {
 	files, err := fs.Sub(embedded, "rules")
 	if err != nil {
 		return nil, err
@@ -44,10 +57,10 @@ func newEngine(files fs.FS) (*Engine, error) {
 		return nil, fmt.Errorf("emergency rules: %w", err)
 	}
 	e := &Engine{set: s}
-	if e.second, err = learned.Load(); err != nil {
+	e.features = conceptFeatures(s)
+	if e.source, err = sourceOf(files); err != nil {
 		return nil, err
 	}
-	e.rereadings.New = func() any { return &rereading{} }
 	for name, into := range map[string]*classID{"male": &e.male, "female": &e.female, "pregnant": &e.pregnant, "postpartum": &e.postpartum} {
 		id, ok := s.ids[name]
 		if !ok {
@@ -72,25 +85,20 @@ func (e *Engine) Conditions() []string {
 func (e *Engine) Version() string { return e.set.version }
 
 // Screen answers how urgent a text is.
-func (e *Engine) Screen(in Input) Result {
-	r, parts := e.byRules(in)
-	return e.reread(in, parts, r)
-}
+func (e *Engine) Screen(in Input) Result { return e.read(in, e.second != nil) }
 
 // ScreenByRules answers by the rules alone, without the second reading. The
-// second reading was learned from the development phrases, so that what it
-// finds among them measures nothing: the rules are measured by this.
-func (e *Engine) ScreenByRules(in Input) Result {
-	r, _ := e.byRules(in)
-	return r
-}
+// second reading was learned from the development texts, so that what it finds
+// among them measures nothing: the rules are measured by this.
+func (e *Engine) ScreenByRules(in Input) Result { return e.read(in, false) }
 
-func (e *Engine) byRules(in Input) (Result, []Span) {
+func (e *Engine) read(in Input, twice bool) Result {
 	s := e.pool.Get().(*screening)
 	defer e.pool.Put(s)
 	s.profile(in.Profile)
 	parts, whole := windows(in.Text)
 	var best finding
+	var o opinion
 	for i, p := range parts {
 		f := s.screen(in.Text[p.Start:p.End], p.Start)
 		if i == 0 {
@@ -98,8 +106,15 @@ func (e *Engine) byRules(in Input) (Result, []Span) {
 		} else {
 			best = best.merge(f)
 		}
+		if twice {
+			o = s.reread(o, p.Start)
+		}
 	}
-	return e.answer(in, best, whole), parts
+	r := e.answer(in, best, whole)
+	if twice && !best.empty {
+		return e.weigh(in, best, r, o)
+	}
+	return r
 }
 
 // windows cuts a long text at spaces into windows that overlap. whole is false
@@ -148,6 +163,9 @@ type screening struct {
 	where  []span    // parallel to found
 	isOn   []bool    // by class
 	last   map[status]int
+
+	text    learned.Text // what the second reading reads
+	scratch learned.Scratch
 }
 
 // hit is a rule that holds, with its words.

@@ -1,60 +1,175 @@
 package emergency
 
 import (
+	"hash/fnv"
+	"io/fs"
+	"slices"
+
 	"github.com/chatmed/chatmed/internal/clinical/emergency/learned"
-	"github.com/chatmed/chatmed/internal/clinical/emergency/text"
 )
 
 // secondRule is what the second reading is called in the answer.
 const secondRule = "second_reading"
 
 // secondBasis is where it comes from, as a rule names its guideline.
-const secondBasis = "Learned from phrases labelled by guideline; see docs/clinical/emergency.md"
+const secondBasis = "Learned from texts labelled by guideline; see docs/clinical/emergency.md"
 
-// rereading is the memory of one second reading.
-type rereading struct {
-	tokens  []text.Token
-	scratch learned.Scratch
+// sure is the strength from which a rule is not doubted.
+const sure = 3
+
+var statusNames = [...]string{present: "", negated: "negated", past: "past", others: "others", asked: "asked", idiom: "idiom"}
+
+// conceptFeatures are what the model calls each concept, by what is said of it.
+func conceptFeatures(s *set) [][len(statusNames)]uint32 {
+	out := make([][len(statusNames)]uint32, len(s.kinds))
+	for id, k := range s.kinds {
+		if k == kindWord {
+			continue
+		}
+		for st, name := range statusNames {
+			out[id][st] = learned.ConceptFeature(s.lex.names[id], name)
+		}
+	}
+	return out
 }
 
-// reread keeps the rules from reassuring where the learned model reads an
-// emergency: low becomes moderate, with a warning and the questions that would
-// tell. It raises nothing further: it was learned from short texts that are
-// mostly urgent, and finds urgent what a narrative tells of an ordinary illness
-// (docs/clinical/emergency.md has the figures). parts are the windows of the text.
-func (e *Engine) reread(in Input, parts []Span, r Result) Result {
-	if r.Urgency != Low {
-		return r
-	}
-	s := e.rereadings.Get().(*rereading)
-	defer e.rereadings.Put(s)
-	for _, p := range parts {
-		s.tokens = text.Tokens(in.Text[p.Start:p.End], s.tokens[:0])
-		if o := e.second.Read(s.tokens, &s.scratch); o.Urgent {
-			return e.doubted(r, e.flagOf(in.Text, p.Start, s.tokens, o))
+// denialReach is how many words a negation is taken to reach for the model.
+const denialReach = 6
+
+// reading is what the model reads of the window that was screened last. It is
+// valid until the next.
+func (s *screening) reading() *learned.Text {
+	m, t := &s.m, &s.text
+	t.Tokens, t.Denied, t.Concepts = m.tokens, t.Denied[:0], t.Concepts[:0]
+	reach := 0
+	for i := range m.tokens {
+		if m.tokens[i].Break || m.flags[i]&cueBut != 0 {
+			reach = 0
 		}
+		t.Denied = append(t.Denied, reach > 0)
+		if reach > 0 {
+			reach--
+		}
+		if m.flags[i]&cueNegation != 0 {
+			reach = denialReach
+		}
+	}
+	for _, id := range m.touched {
+		if s.engine.set.kinds[id] == kindWord {
+			continue
+		}
+		for _, at := range m.at[id] {
+			t.Concepts = append(t.Concepts, learned.Concept{Token: int(at.from), Feature: s.engine.features[id][m.judge(at)]})
+		}
+	}
+	return t
+}
+
+// opinion is the second reading of a whole text.
+type opinion struct {
+	learned.Opinion
+	spans []Span // of the words that weighed most
+}
+
+// reread reads the window that was screened last a second time. What is more
+// urgent than o takes its place.
+func (s *screening) reread(o opinion, offset int) opinion {
+	t := s.reading()
+	next := opinion{Opinion: s.engine.second.Read(t, &s.scratch)}
+	if offset > 0 && next.Probability <= o.Probability {
+		return o
+	}
+	for _, i := range next.Words {
+		next.spans = append(next.spans, Span{offset + t.Tokens[i].Start, offset + t.Tokens[i].End})
+	}
+	return next
+}
+
+// Reading is what the model reads of a text: for the trainer.
+func (e *Engine) Reading(in Input) *learned.Text {
+	s := &screening{engine: e}
+	s.profile(in.Profile)
+	s.screen(in.Text, 0)
+	return s.reading()
+}
+
+// Source is the fingerprint of the vocabulary, which the model must have been
+// learned with.
+func (e *Engine) Source() uint64 { return e.source }
+
+// sourceOf is FNV-1a over the files whose concepts the model reads.
+func sourceOf(files fs.FS) (uint64, error) {
+	h := fnv.New64a()
+	for _, pattern := range []string{"words/*.yaml", "concepts/*.yaml", "dialects/*.yaml", "measures.yaml", "spelling.yaml", "common.txt"} {
+		names, err := fs.Glob(files, pattern)
+		if err != nil {
+			return 0, err
+		}
+		for _, name := range names {
+			b, err := fs.ReadFile(files, name)
+			if err != nil {
+				return 0, err
+			}
+			_, _ = h.Write(b)
+		}
+	}
+	return h.Sum64(), nil
+}
+
+// weigh puts the rules' answer and the second reading together. The second
+// reading raises what no rule found. What rules found stands, unless none of
+// them is sure by itself and nothing in the text reads like an emergency: then it
+// is moderate, and the answer says why.
+func (e *Engine) weigh(in Input, f finding, r Result, o opinion) Result {
+	switch {
+	case o.Urgent && !r.Urgency.AtLeast(High), o.Critical && !r.Urgency.AtLeast(Critical):
+		return e.raised(in, r, o)
+	case o.Doubtful && r.Urgency.AtLeast(High) && !slices.ContainsFunc(f.hits, certain):
+		return e.doubted(r)
 	}
 	return r
 }
 
-// flagOf names the words that weighed most.
-func (e *Engine) flagOf(src string, start int, tokens []text.Token, o learned.Opinion) RedFlag {
-	flag := RedFlag{Rule: secondRule, Level: Moderate, Guideline: secondBasis}
-	for _, i := range o.Words {
-		at := Span{start + tokens[i].Start, start + tokens[i].End}
-		flag.Words, flag.Spans = append(flag.Words, src[at.Start:at.End]), append(flag.Spans, at)
+func certain(h hit) bool { return h.rule.Level.AtLeast(High) && h.rule.Strength >= sure }
+
+// raised is an answer that the second reading made more urgent.
+func (e *Engine) raised(in Input, r Result, o opinion) Result {
+	say := func(name string) string { return e.set.messages[name].in(r.Language) }
+	level := High
+	if o.Critical {
+		level = Critical
 	}
-	return flag
+	flag := RedFlag{Rule: secondRule, Level: level, Guideline: secondBasis, Spans: tidy(o.spans)}
+	for _, s := range flag.Spans {
+		flag.Words = append(flag.Words, in.Text[s.Start:s.End])
+	}
+	if !r.Urgency.AtLeast(High) {
+		r.Condition, r.Name = "", say("group_"+o.Group)
+		r.Confidence = o.Probability
+	}
+	r.Urgency, r.Engine, r.Score = level, "rules+second", 0
+	r.CrisisLine = r.CrisisLine || o.Group == "mental"
+	r.Poison = r.Poison || o.Group == "poisoning"
+	r.RedFlags = append([]RedFlag{flag}, r.RedFlags...)
+	r.Warnings = append(r.Warnings, say("warn_second"))
+	r.Actions = append([]string{say("do_" + string(level))}, r.Actions...)
+	if !slices.Contains(r.Questions, say("ask_worse")) {
+		r.Questions = append(r.Questions, say("ask_worse"))
+	}
+	return r
 }
 
-// doubted is a reassuring answer that does not reassure any more.
-func (e *Engine) doubted(r Result, flag RedFlag) Result {
+// doubted is an answer of weak rules that nothing else in the text speaks for.
+func (e *Engine) doubted(r Result) Result {
 	say := func(name string) string { return e.set.messages[name].in(r.Language) }
-	r.Urgency, r.Engine, r.Name = Moderate, "rules+second", say("not_determined")
+	r.Urgency, r.Engine, r.Score = Moderate, "rules+second", 0
+	r.Condition, r.Name, r.CrisisLine, r.Poison = "", say("not_determined"), false, false
 	r.Confidence = e.set.calibration.Other["unclear"]
-	r.RedFlags = append(r.RedFlags, flag)
-	r.Warnings = append(r.Warnings, say("warn_second"))
+	r.Warnings = append(r.Warnings, say("warn_doubt"))
 	r.Actions = []string{say("do_moderate")}
-	r.Questions = append(r.Questions, say("ask_worse"), say("ask_since"))
+	if !slices.Contains(r.Questions, say("ask_worse")) {
+		r.Questions = append(r.Questions, say("ask_worse"))
+	}
+	r.Questions = append(r.Questions, say("ask_since"))
 	return r
 }

@@ -1,37 +1,29 @@
 // Package learned is the second reading of the emergency screen: a linear model
-// over words and pieces of words, learned from the committed phrases, in three
-// languages at once. Rules know what they were written for; this reads what
-// people write beside it, with misspellings and dialect. It can only take
-// reassurance away, never give it, and it names no condition.
+// over words, pieces of words and the concepts of the rules, learned from the
+// committed development texts, in three languages at once. Rules know what they
+// were written for; this reads what people write beside it, with misspellings,
+// dialect and understatement.
 //
 // A text is read sentence by sentence and in runs of neighbouring sentences, and
 // the most urgent run counts. So nothing that is added takes away from what was
 // there.
 package learned
 
-import (
-	"bytes"
-	"compress/gzip"
-	_ "embed"
-	"encoding/binary"
-	"errors"
-	"fmt"
-	"io"
-	"math"
-
-	"github.com/chatmed/chatmed/internal/clinical/emergency/text"
-)
+import "math"
 
 const (
-	buckets = 1 << Bits
 	// Bits is the size of a feature's hash. Several features may share a weight.
-	Bits = 17
-	// maxRun is how many neighbouring sentences are read together.
-	maxRun = 6
+	Bits    = 18
+	buckets = 1 << Bits
+	// GroupBits is that of the features that tell groups apart.
+	GroupBits = 14
+	// MaxRun is how many neighbouring sentences are read together.
+	MaxRun = 6
+	// Damping keeps short runs from weighing as much as long ones: the sum of
+	// the weights is divided by the root of their number and this.
+	Damping = 200
 	// maxWords bounds the words named.
 	maxWords = 4
-
-	magic = "cmlr0001"
 )
 
 // Head is one question that the model answers.
@@ -44,8 +36,11 @@ const (
 	heads
 )
 
-//go:embed weights.bin
-var embedded []byte
+// Groups are the fields that an urgent text is sorted into.
+var Groups = [...]string{
+	"abdomen_vascular", "breathing", "cardiac", "child", "eye", "infection_metabolic",
+	"mental", "neuro", "obstetric", "other", "poisoning", "trauma",
+}
 
 // Model is immutable and safe for concurrent use.
 type Model struct {
@@ -53,281 +48,154 @@ type Model struct {
 	scale     [heads]float32
 	bias      [heads]float32
 	threshold [heads]float32
+	doubt     float32
+	curve     [2]float32 // of Probability
+	groups    [len(Groups)][]int8
+	source    uint64
 }
 
-// Load reads the built-in weights.
-func Load() (*Model, error) { return Decode(embedded) }
+// Source is the fingerprint of the rules whose concepts the model was learned
+// with.
+func (m *Model) Source() uint64 { return m.source }
 
 // Opinion is what the model makes of a text.
 type Opinion struct {
 	Urgent, Critical bool
+	// Doubtful: what rules found may well be no emergency.
+	Doubtful bool
+	// Probability that the text is urgent, as in a sample that is so as often as
+	// not.
+	Probability float64
 	// Start and End are the tokens of the run that decided, and Words those in
-	// it that weighed most. Empty when nothing is urgent.
+	// it that weighed most. Words are empty when nothing is urgent.
 	Start, End int
 	Words      []int
+	// Group is the field of the run, one of Groups.
+	Group string
 }
 
-// sums are the weights of the first tokens and how many features they have.
+// sums are the weights of all sentences before one, and how many features those
+// have.
 type sums struct {
 	total [heads]float32
-	// joined are the features that reach back to the token before, which do not
-	// count where a run begins.
-	joined  [heads]float32
-	n, back int32
+	n     int32
+	from  int32 // the sentence's first token
 }
 
-// Read gives an opinion. scratch is memory to use again, and may be nil.
-func (m *Model) Read(tokens []text.Token, scratch *Scratch) Opinion {
-	if len(tokens) == 0 {
-		return Opinion{}
+// Scratch is the memory of one Read, for the next.
+type Scratch struct {
+	sums   []sums
+	groups []float32
+}
+
+// Read gives an opinion. scratch may be nil.
+func (m *Model) Read(t *Text, scratch *Scratch) Opinion {
+	if len(t.Tokens) == 0 {
+		return Opinion{Doubtful: true}
 	}
 	if scratch == nil {
 		scratch = &Scratch{}
 	}
-	scratch.read(m, tokens)
-	var best Opinion
-	bestScore := float32(math.Inf(-1))
-	starts := scratch.starts
-	for i := range len(starts) - 1 {
-		for j := i + 1; j < len(starts) && j <= i+maxRun; j++ {
-			from, to := starts[i], starts[j]
-			urgent, critical := m.score(scratch.sums, from, to, Urgent), m.score(scratch.sums, from, to, Critical)
-			if urgent <= m.threshold[Urgent] {
-				continue
+	s := append(scratch.sums[:0], sums{})
+	t.Sentences(func(_, to int, features []uint32) {
+		next := s[len(s)-1]
+		for _, f := range features {
+			for h := range heads {
+				next.total[h] += float32(m.weights[h][f])
 			}
-			is := critical > m.threshold[Critical]
-			if best.Urgent && (best.Critical && !is || best.Critical == is && urgent <= bestScore) {
-				continue
+		}
+		next.n += int32(len(features)) //nolint:gosec // bounded text
+		next.from = int32(to)          //nolint:gosec // bounded text
+		s = append(s, next)
+	})
+	scratch.sums = s
+	best, critical := float32(math.Inf(-1)), float32(math.Inf(-1))
+	var o Opinion
+	for i := range len(s) - 1 {
+		for j := i + 1; j < len(s) && j <= i+MaxRun; j++ {
+			if v := m.score(s[i], s[j], Urgent); v > best {
+				best, o.Start, o.End = v, int(s[i].from), int(s[j].from)
 			}
-			best, bestScore = Opinion{Urgent: true, Critical: is, Start: from, End: to}, urgent
+			critical = max(critical, m.score(s[i], s[j], Critical))
 		}
 	}
-	if best.Urgent {
-		best.Words = m.heaviest(scratch.sums, best.Start, best.End)
+	o.Urgent = best > m.threshold[Urgent]
+	o.Critical = o.Urgent && critical > m.threshold[Critical]
+	o.Doubtful = best < m.doubt
+	o.Probability = 1 / (1 + math.Exp(-float64(m.curve[0]*best+m.curve[1])))
+	if o.Urgent {
+		o.Words, o.Group = m.heaviest(t, o.Start, o.End), m.group(t, o.Start, o.End)
 	}
-	return best
+	return o
 }
 
-// score is the logit of a head for the tokens from start to end.
-func (m *Model) score(s []sums, start, end int, h Head) float32 {
-	total := s[end].total[h] - s[start].total[h] - (s[start+1].joined[h] - s[start].joined[h])
-	n := s[end].n - s[start].n - (s[start+1].back - s[start].back)
-	return total*m.scale[h]/float32(math.Sqrt(float64(n+1))) + m.bias[h]
+// score is the logit of a head for the sentences between two sums.
+func (m *Model) score(a, b sums, h Head) float32 {
+	return (b.total[h]-a.total[h])*m.scale[h]/float32(math.Sqrt(float64(b.n-a.n)+Damping)) + m.bias[h]
 }
 
 // heaviest are the tokens of a run that speak most for urgency, in their order.
-func (m *Model) heaviest(s []sums, start, end int) []int {
-	var out []int
+func (m *Model) heaviest(t *Text, start, end int) []int {
+	weight := make([]float32, end-start)
+	for i := start; i < end; i++ {
+		t.features(i, func(f uint32) { weight[i-start] += float32(m.weights[Urgent][f]) })
+	}
+	for _, c := range t.Concepts {
+		if c.Token >= start && c.Token < end {
+			weight[c.Token-start] += float32(m.weights[Urgent][c.Feature])
+		}
+	}
+	var named [maxWords]int
+	n := 0
 	for range maxWords {
 		top, at := float32(0), -1
-		for i := start; i < end; i++ {
-			if w := s[i+1].total[Urgent] - s[i].total[Urgent]; w > top && !contains(out, i) {
+		for i, w := range weight {
+			if w > top {
 				top, at = w, i
 			}
 		}
 		if at < 0 {
 			break
 		}
-		out = append(out, at)
-	}
-	for i := 1; i < len(out); i++ {
-		for k := i; k > 0 && out[k] < out[k-1]; k-- {
-			out[k], out[k-1] = out[k-1], out[k]
+		weight[at] = 0
+		k := n
+		for ; k > 0 && named[k-1] > start+at; k-- {
+			named[k] = named[k-1]
 		}
-	}
-	return out
-}
-
-func contains(list []int, v int) bool {
-	for _, x := range list {
-		if x == v {
-			return true
-		}
-	}
-	return false
-}
-
-// Scratch is the memory of one Read, for the next.
-type Scratch struct {
-	sums   []sums
-	starts []int // of the sentences, and the end of the last
-}
-
-func (s *Scratch) read(m *Model, tokens []text.Token) {
-	s.sums = append(s.sums[:0], sums{})
-	s.starts = append(s.starts[:0], 0)
-	for i := range tokens {
-		if tokens[i].Break && i > 0 {
-			s.starts = append(s.starts, i)
-		}
-		sum := s.sums[i]
-		Features(tokens, i, func(f uint32, joined bool) {
-			sum.n++
-			if joined {
-				sum.back++
-			}
-			for h := range heads {
-				w := float32(m.weights[h][f])
-				sum.total[h] += w
-				if joined {
-					sum.joined[h] += w
-				}
-			}
-		})
-		s.sums = append(s.sums, sum)
-	}
-	s.starts = append(s.starts, len(tokens))
-}
-
-// Features calls f with each feature of token i: the word, its pieces of three
-// to five letters, and the word with the one and the two before it, which are
-// joined.
-func Features(tokens []text.Token, i int, f func(feature uint32, joined bool)) {
-	word := tokens[i].Form
-	f(hash('u', word, ""), false)
-	pieces(word, func(piece uint32) { f(piece, false) })
-	if i > 0 && !tokens[i].Break {
-		f(hash('b', tokens[i-1].Form, word), true)
-		if i > 1 && !tokens[i-1].Break {
-			f(hash('s', tokens[i-2].Form, word), true)
-		}
-	}
-}
-
-// The hash is FNV-1a.
-const (
-	offset32 = 2166136261
-	prime32  = 16777619
-)
-
-func mix(h uint32, s string) uint32 {
-	for i := range len(s) {
-		h = (h ^ uint32(s[i])) * prime32
-	}
-	return h
-}
-
-func fold(h uint32) uint32 { return (h>>Bits ^ h) & (buckets - 1) }
-
-func hash(kind byte, a, b string) uint32 {
-	h := mix((offset32^uint32(kind))*prime32, a)
-	h = (h ^ '_') * prime32
-	return fold(mix(h, b))
-}
-
-const (
-	shortest, longest = 3, 5
-	// longestWord is the part of a word whose pieces count: nobody writes a longer one.
-	longestWord = 40
-)
-
-// pieces are the runs of letters of ^word$.
-func pieces(word string, f func(uint32)) {
-	var at [longestWord + 3]int // where each letter begins; ^ and $ are one each
-	n := 1
-	for i := range word {
-		if n > longestWord {
-			break
-		}
-		at[n] = i
+		named[k] = start + at
 		n++
 	}
-	end := len(word)
-	letters := n // the index of $
-	at[letters] = end
-	for size := shortest; size <= longest; size++ {
-		for from := 0; from+size <= letters+1; from++ {
-			h := uint32(offset32)
-			if from == 0 {
-				h = (h ^ '^') * prime32
-			}
-			first, last := max(from, 1), min(from+size, letters)
-			if first < last {
-				h = mix(h, word[at[first]:at[last]])
-			}
-			if from+size == letters+1 {
-				h = (h ^ '$') * prime32
-			}
-			f(fold((h ^ 'c') * prime32))
+	return append([]int(nil), named[:n]...)
+}
+
+// GroupFeatures calls f with the features of tokens from start to end that tell
+// groups apart: words and concepts.
+func (t *Text) GroupFeatures(start, end int, f func(feature uint32)) {
+	for i := start; i < end; i++ {
+		if !t.Denied[i] {
+			f(hash('u', t.Tokens[i].Form, "") & (1<<GroupBits - 1))
+			f(hash('m', stem(t.Tokens[i].Form), "") & (1<<GroupBits - 1))
+		}
+	}
+	for _, c := range t.Concepts {
+		if c.Token >= start && c.Token < end {
+			f(c.Feature & (1<<GroupBits - 1))
 		}
 	}
 }
 
-// Parameters are what the trainer found.
-type Parameters struct {
-	Weights         [2][]float64 // by head, buckets each
-	Bias, Threshold [2]float64   // by head
+func (m *Model) group(t *Text, start, end int) string {
+	var total [len(Groups)]int
+	t.GroupFeatures(start, end, func(f uint32) {
+		for g := range m.groups {
+			total[g] += int(m.groups[g][f])
+		}
+	})
+	best := 0
+	for g := range total {
+		if total[g] > total[best] {
+			best = g
+		}
+	}
+	return Groups[best]
 }
-
-// Encode makes the file that Decode reads.
-func Encode(p Parameters) ([]byte, error) {
-	var out bytes.Buffer
-	z, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
-	if err != nil {
-		return nil, err
-	}
-	var raw bytes.Buffer
-	raw.WriteString(magic)
-	for h := range heads {
-		top := 0.0
-		for _, w := range p.Weights[h] {
-			top = max(top, math.Abs(w))
-		}
-		scale := top / 127
-		if scale == 0 {
-			scale = 1
-		}
-		for _, v := range []float64{scale, p.Bias[h], p.Threshold[h]} {
-			if err := binary.Write(&raw, binary.LittleEndian, float32(v)); err != nil {
-				return nil, err
-			}
-		}
-		for _, w := range p.Weights[h] {
-			raw.WriteByte(byte(int8(math.Round(w / scale))))
-		}
-	}
-	if _, err := z.Write(raw.Bytes()); err != nil {
-		return nil, err
-	}
-	if err := z.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
-}
-
-// Decode reads a file of weights.
-func Decode(file []byte) (*Model, error) {
-	z, err := gzip.NewReader(bytes.NewReader(file))
-	if err != nil {
-		return nil, fmt.Errorf("learned: %w", err)
-	}
-	const size = len(magic) + int(heads)*(3*4+buckets)
-	raw, err := io.ReadAll(io.LimitReader(z, int64(size)+1))
-	if err != nil {
-		return nil, fmt.Errorf("learned: %w", err)
-	}
-	if len(raw) != size || string(raw[:len(magic)]) != magic {
-		return nil, errors.New("learned: not a file of weights of this version")
-	}
-	raw = raw[len(magic):]
-	m := &Model{}
-	for h := range heads {
-		number := func() float32 {
-			v := math.Float32frombits(binary.LittleEndian.Uint32(raw))
-			raw = raw[4:]
-			return v
-		}
-		m.scale[h], m.bias[h], m.threshold[h] = number(), number(), number()
-		if !finite(m.scale[h]) || !finite(m.bias[h]) || !finite(m.threshold[h]) {
-			return nil, errors.New("learned: a number in the file of weights is not finite")
-		}
-		m.weights[h] = make([]int8, buckets)
-		for i := range m.weights[h] {
-			m.weights[h][i] = int8(raw[i])
-		}
-		raw = raw[buckets:]
-	}
-	return m, nil
-}
-
-func finite(v float32) bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }

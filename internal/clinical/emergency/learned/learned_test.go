@@ -17,55 +17,78 @@ func load(t testing.TB) *Model {
 	return m
 }
 
-func read(m *Model, s string) Opinion { return m.Read(text.Tokens(s, nil), nil) }
+func reading(s string) *Text {
+	tokens := text.Tokens(s, nil)
+	return &Text{Tokens: tokens, Denied: make([]bool, len(tokens))}
+}
+
+// urgent is a model that knows one word.
+func urgent(t testing.TB, word string) *Model {
+	t.Helper()
+	var p Parameters
+	for h := range p.Weights {
+		p.Weights[h] = make([]float64, buckets)
+		p.Weights[h][hash('u', word, "")] = 100
+		p.Bias[h] = -1
+	}
+	for g := range p.Groups {
+		p.Groups[g] = make([]float64, 1<<GroupBits)
+	}
+	p.Groups[2][hash('u', word, "")&(1<<GroupBits-1)] = 1
+	p.Curve = [2]float64{1, 0}
+	b, err := Encode(&p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
 
 func TestReads(t *testing.T) {
-	m := load(t)
-	for s, urgent := range map[string]bool{
-		"": false,
-		"my husband cant breathe and his lips are going blue":                     true,
-		"mon père ne bouge plus un côté et il parle de travers depuis ce matin":   true,
-		"ابني ازرق وما عم يتنفس منيح":                                             true,
-		"I would like to renew my prescription for blood pressure tablets please": false,
-		"bonjour je voudrais un certificat pour le sport merci":                   false,
-		"اريد موعد لتجديد الوصفة شكرا":                                            false,
+	m := urgent(t, "blue")
+	for s, want := range map[string]bool{
+		"": false, "his lips are blue": true, "BLUE!": true, "a nice day": false, "nice. nice. nice. blue. nice.": true,
 	} {
-		o := read(m, s)
-		if o.Urgent != urgent {
+		o := m.Read(reading(s), nil)
+		if o.Urgent != want || o.Critical != want {
 			t.Errorf("%q: %+v", s, o)
 		}
-		if o.Critical && !o.Urgent {
-			t.Errorf("%q: critical and not urgent", s)
+		if want && (o.Group != "cardiac" || o.Probability <= 0.5) {
+			t.Errorf("%q: %+v", s, o)
 		}
+	}
+	r := reading("not blue")
+	r.Denied[1] = true
+	if o := m.Read(r, nil); o.Urgent {
+		t.Errorf("a denied word counts: %+v", o)
 	}
 }
 
-// More text around it never hides what was urgent.
+// More text around it never hides what was urgent, however much it is.
 func TestNothingIsHidden(t *testing.T) {
 	m := load(t)
-	const urgent = "my husband cant breathe and his lips are going blue."
+	const said = "my husband cant breathe and his lips are going blue."
+	before := m.Read(reading(said), nil)
 	for _, calm := range []string{"The weather is nice today.", "I renewed my prescription.", "Thank you for the appointment last week."} {
 		for n := 1; n < 40; n *= 3 {
 			around := strings.Repeat(calm+" ", n)
-			if !read(m, around+urgent).Urgent || !read(m, urgent+" "+around).Urgent || !read(m, around+urgent+" "+around).Urgent {
-				t.Errorf("hidden by %d times %q", n, calm)
+			for _, s := range []string{around + said, said + " " + around, around + said + " " + around} {
+				if o := m.Read(reading(s), nil); o.Probability < before.Probability || before.Urgent && !o.Urgent {
+					t.Errorf("hidden by %d times %q: %v instead of %v", n, calm, o.Probability, before.Probability)
+				}
 			}
 		}
 	}
 }
 
 func TestWordsAreInTheRun(t *testing.T) {
-	m := load(t)
-	const s = "I renewed my prescription. My husband cant breathe and his lips are going blue. Thank you."
-	tokens := text.Tokens(s, nil)
-	o := m.Read(tokens, nil)
-	if !o.Urgent || len(o.Words) == 0 || len(o.Words) > maxWords {
+	r := reading("I renewed my prescription. My husband is blue. Thank you.")
+	o := urgent(t, "blue").Read(r, nil)
+	if len(o.Words) != 1 || r.Tokens[o.Words[0]].Form != "blue" || o.Start > o.Words[0] || o.End <= o.Words[0] {
 		t.Fatalf("%+v", o)
-	}
-	for i, w := range o.Words {
-		if w < o.Start || w >= o.End || i > 0 && w <= o.Words[i-1] {
-			t.Errorf("words %v of tokens %d to %d", o.Words, o.Start, o.End)
-		}
 	}
 }
 
@@ -77,7 +100,12 @@ func TestFileRoundTrip(t *testing.T) {
 		p.Weights[h][7] = -1
 		p.Bias[h], p.Threshold[h] = 0.5, -0.25
 	}
-	b, err := Encode(p)
+	for g := range p.Groups {
+		p.Groups[g] = make([]float64, 1<<GroupBits)
+	}
+	p.Groups[3][9] = -4
+	p.Source, p.Doubt, p.Curve = 77, -1.5, [2]float64{2, -3}
+	b, err := Encode(&p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,8 +113,9 @@ func TestFileRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.weights[Critical][5] != 127 || m.weights[Urgent][7] != -64 || m.bias[Urgent] != 0.5 || m.threshold[Critical] != -0.25 {
-		t.Errorf("%d %d %v %v", m.weights[Critical][5], m.weights[Urgent][7], m.bias, m.threshold)
+	if m.weights[Critical][5] != 127 || m.weights[Urgent][7] != -64 || m.bias[Urgent] != 0.5 || m.threshold[Critical] != -0.25 ||
+		m.Source() != 77 || m.doubt != -1.5 || m.curve[1] != -3 || m.groups[3][9] != -127 {
+		t.Errorf("%d %d %v %v %v", m.weights[Critical][5], m.weights[Urgent][7], m.bias, m.threshold, m.groups[3][9])
 	}
 	for name, bad := range map[string][]byte{"empty": nil, "no gzip": []byte("weights"), "cut": b[:len(b)/2]} {
 		if _, err := Decode(bad); err == nil {
@@ -100,10 +129,10 @@ func FuzzRead(f *testing.F) {
 	f.Add("....")
 	m := load(f)
 	f.Fuzz(func(t *testing.T, s string) {
-		tokens := text.Tokens(s, nil)
-		o := m.Read(tokens, nil)
-		if o.End > len(tokens) || o.Start > o.End {
-			t.Fatalf("%+v of %d tokens", o, len(tokens))
+		r := reading(s)
+		o := m.Read(r, nil)
+		if o.End > len(r.Tokens) || o.Start > o.End {
+			t.Fatalf("%+v of %d tokens", o, len(r.Tokens))
 		}
 	})
 }
@@ -119,19 +148,17 @@ func FuzzDecode(f *testing.F) {
 
 func BenchmarkRead(b *testing.B) {
 	m := load(b)
-	s := strings.Repeat("my chest feels tight since this morning and I sweat. ", 19) // about 1,000 characters
-	var tokens []text.Token
+	s := reading(strings.Repeat("my chest feels tight since this morning and I sweat. ", 19)) // about 1,000 characters
 	var scratch Scratch
 	b.ReportAllocs()
 	for b.Loop() {
-		tokens = text.Tokens(s, tokens[:0])
-		m.Read(tokens, &scratch)
+		m.Read(s, &scratch)
 	}
 }
 
 // The committed weights are those of this format.
 func TestEmbedded(t *testing.T) {
-	if !bytes.HasPrefix(embedded, []byte{0x1f, 0x8b}) || len(embedded) > 400<<10 {
+	if !bytes.HasPrefix(embedded, []byte{0x1f, 0x8b}) || len(embedded) > 600<<10 {
 		t.Errorf("%d bytes of weights", len(embedded))
 	}
 }
