@@ -173,6 +173,8 @@ const (
 	EventRecordingResumed   EventType = "recording.resumed"
 	EventRecordingStopped   EventType = "recording.stopped"
 	EventRecordingFailed    EventType = "recording.failed"
+	EventRecordingSegment   EventType = "recording.segment_stored"
+	EventRecordingStored    EventType = "recording.stored" // all segments are
 	EventRecordingReady     EventType = "recording.ready"
 	EventRecordingDeleted   EventType = "recording.deleted"
 	EventRecordingHeld      EventType = "recording.held"
