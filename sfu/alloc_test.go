@@ -5,6 +5,7 @@ package sfu
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/pion/rtp"
 )
@@ -20,6 +21,7 @@ type flow struct {
 }
 
 func newFlow(tb testing.TB, subscribers, packets int) *flow {
+	tb.Helper()
 	r := newRig(tb)
 	f := &flow{r: r, from: r.join("publisher", usual(1)), buf: make([]byte, 1500)}
 	for i := range subscribers {
@@ -91,6 +93,76 @@ func BenchmarkForward(b *testing.B) {
 				f.step()
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*subscribers), "ns/forwarded")
+		})
+	}
+}
+
+// copier is a Sink that does what a recorder does under the lock: it copies.
+type copier struct {
+	buf     []byte
+	packets int
+}
+
+func (*copier) Gate(bool, time.Time)                      {}
+func (*copier) Report(*Stream, time.Time, uint64, uint32) {}
+func (*copier) Muted(string, string, bool, time.Time)     {}
+func (c *copier) Packet(p *Packet) {
+	c.packets++
+	c.buf = append(c.buf[:0], p.Payload...)
+}
+
+// tapped opens a tap on the flow's room.
+func (f *flow) tapped(tb testing.TB) *copier {
+	tb.Helper()
+	c := &copier{buf: make([]byte, 0, 1500)}
+	var ids []string
+	for id := range f.r.room.participants {
+		ids = append(ids, id)
+	}
+	if !f.r.tap(c).Open(ids) {
+		tb.Fatal("the tap did not open")
+	}
+	return c
+}
+
+// TestTapAllocatesNothing: nothing is added to the fan-out by a tap, open or not.
+func TestTapAllocatesNothing(t *testing.T) {
+	const warm, runs = 1200, 2000
+	f := newFlow(t, 2, warm+runs+1)
+	c := f.tapped(t)
+	for range warm {
+		f.step()
+	}
+	if n := testing.AllocsPerRun(runs, f.step); n != 0 {
+		t.Errorf("%v allocations per packet", n)
+	}
+	if c.packets != warm+runs+1 {
+		t.Errorf("%d packets of %d", c.packets, warm+runs+1)
+	}
+}
+
+// BenchmarkTap compares the fan-out to one subscriber with a tap that is not
+// there, shut, and open.
+func BenchmarkTap(b *testing.B) {
+	for _, kind := range []string{"none", "shut", "open"} {
+		b.Run(kind, func(b *testing.B) {
+			const batch = 10_000
+			b.ReportAllocs()
+			var f *flow
+			for i := 0; b.Loop(); i++ {
+				if i%batch == 0 {
+					b.StopTimer()
+					f = newFlow(b, 1, batch)
+					switch kind {
+					case "shut":
+						f.r.tap(&copier{})
+					case "open":
+						f.tapped(b)
+					}
+					b.StartTimer()
+				}
+				f.step()
+			}
 		})
 	}
 }
