@@ -22,6 +22,8 @@ const (
 	cueNegatedAfter     // "negative", "absent"
 	cueQuestion         // opens a question in general
 	cueSomebody         // somebody is meant, or help is asked for
+	cueFineAfter        // "fine", "as usual": what it is said of is no complaint
+	cueNone             // no, without: what follows is a list of things that are not there
 )
 
 // cueClasses are the classes of words/context.yaml, which the engine needs.
@@ -46,6 +48,8 @@ var cueClasses = []struct {
 	{"negation_after", cueNegatedAfter},
 	{"question", cueQuestion},
 	{"somebody", cueSomebody},
+	{"fine_after", cueFineAfter},
+	{"none_of", cueNone},
 }
 
 // status says why a sign doesn't count, or that it does.
@@ -96,7 +100,7 @@ func (m *matcher) cover(id classID) {
 // reaches across words of known kinds only, never across the end of a sentence,
 // and to the next sign only unless a list with "or" goes on.
 func (m *matcher) judge(s span) status {
-	if s.negated {
+	if s.negated || m.headed(s) {
 		return negated
 	}
 	if m.idiomatic(s) {
@@ -125,7 +129,7 @@ func (m *matcher) idiomatic(s span) bool {
 
 // before walks back from a sign to a cue in front of it.
 func (m *matcher) before(s span) status {
-	unknown, crossed, personal := 0, false, false
+	unknown, commas, crossed, personal := 0, 0, false, false
 	or := m.listGoesOn(s)
 	for t := s.from - 1; t >= 0 && s.from-t <= 12; t-- {
 		f := m.flags[t]
@@ -134,6 +138,9 @@ func (m *matcher) before(s span) status {
 			return present
 		case f&cueNegation != 0:
 			if unknown == 0 && (!crossed || or) {
+				return negated
+			}
+			if f&cueNone != 0 && !personal && (unknown <= 1 && !crossed && commas == 0 || unknown == 0 && commas > 0 && m.listed(s, commas)) {
 				return negated
 			}
 			return present
@@ -156,8 +163,52 @@ func (m *matcher) before(s span) status {
 		if f&cuePersonal != 0 {
 			personal = true
 		}
+		if m.tokens[t].Soft {
+			commas++
+		}
 	}
 	return present
+}
+
+// listed: a sign that a negation reaches across commas is one of three things
+// at least: "no fever, cough, weight loss". In a list of two, "no fever, chest
+// pain", the second may well be there.
+func (m *matcher) listed(s span, commas int) bool {
+	if int(s.to) < len(m.tokens) && !m.tokens[s.to].Soft {
+		return false
+	}
+	for t := int(s.to); commas < 2 && t < len(m.tokens) && t < int(s.to)+6 && !m.tokens[t].Break; t++ {
+		switch f := m.flags[t]; {
+		case t > int(s.to) && m.tokens[t].Soft:
+			commas++
+		case f&(cueBut|cueNow|cuePersonal|cueNegation) != 0 || f&(cueCovered|cueFill) == 0:
+			return false
+		case t == len(m.tokens)-1 || m.tokens[t+1].Break:
+			commas++
+		}
+	}
+	return commas >= 2
+}
+
+// headed: the sign stands in a list that a denial heads: "Not: rash, joint pain".
+func (m *matcher) headed(s span) bool {
+	for t := int(s.from); t > 0 && int(s.from)-t < 40; t-- {
+		switch {
+		case m.tokens[t].Colon:
+			for k := t - 1; k >= 0 && t-k <= 3; k-- {
+				if m.flags[k]&(cueNegation|cueNone) != 0 {
+					return true
+				}
+				if m.flags[k]&cueFill == 0 || m.tokens[k].Break {
+					break
+				}
+			}
+			return false
+		case m.tokens[t].Break || m.flags[t]&(cueBut|cueNow|cuePersonal) != 0:
+			return false
+		}
+	}
+	return false
 }
 
 // listGoesOn: after the sign comes a list that ends in or, as in "no fever,
@@ -185,8 +236,10 @@ func (m *matcher) after(s span) status {
 		switch {
 		case m.tokens[t].Break || f&(cueBut|cueNow) != 0:
 			return present
-		case f&cueNegatedAfter != 0 && unknown == 0:
+		case (f&cueNegatedAfter != 0 || f&cueFineAfter != 0 && t-int(s.to) <= 3) && unknown == 0 && !m.tokens[t].Soft:
 			return negated
+		case unknown == 0 && t+1 < len(m.tokens) && m.atAge(t):
+			return past
 		case f&cueAskAfter != 0 && unknown <= 1:
 			return asked
 		case f&cueAgo != 0 && unknown <= 3 && !m.recent(s):
@@ -198,6 +251,15 @@ func (m *matcher) after(s span) status {
 		}
 	}
 	return present
+}
+
+// atAge: "at 61", how old somebody was when it happened.
+func (m *matcher) atAge(t int) bool {
+	n := &m.tokens[t+1]
+	if !n.Numeric || n.Break || n.Number < 18 || n.Number > 99 || t+2 < len(m.tokens) && !m.tokens[t+2].Soft && m.tokens[t+2].Form != "so" && m.tokens[t+2].Form != "and" {
+		return false
+	}
+	return m.tokens[t].Form == "at" || m.tokens[t].Form == "aged"
 }
 
 // recent: the sentence says that it is now, too.

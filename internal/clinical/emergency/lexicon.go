@@ -20,6 +20,7 @@ type lexicon struct {
 	common   map[string]bool     // words that are never taken for a slip
 	speller  *text.Speller
 	order    []owned
+	excepts  map[classID]classID
 	cues     int // order[:cues] are the cues and what they are made of
 	shortest int // of prefixes, in bytes
 	longest  int
@@ -35,7 +36,7 @@ type owned struct {
 func (c *compiler) finish(first []classID, aliases map[string][]string, common []string) (*lexicon, error) {
 	lex := &lexicon{
 		names: c.names, exact: c.exact, verbs: c.verbs, prefixes: c.prefixes, aliases: aliases,
-		common: map[string]bool{}, shortest: 99,
+		common: map[string]bool{}, shortest: 99, excepts: c.excepts,
 	}
 	state := make([]uint8, len(c.names))
 	var visit func(id classID, path []string) error
@@ -47,6 +48,11 @@ func (c *compiler) finish(first []classID, aliases map[string][]string, common [
 			return nil
 		}
 		state[id] = 1
+		if except, ok := c.excepts[id]; ok {
+			if err := visit(except, append(slices.Clone(path), c.names[id])); err != nil {
+				return err
+			}
+		}
 		for i := range c.patterns[id] {
 			p := &c.patterns[id][i]
 			for k, part := range p.parts {
@@ -59,7 +65,7 @@ func (c *compiler) finish(first []classID, aliases map[string][]string, common [
 			}
 		}
 		state[id] = 2
-		if len(c.patterns[id]) > 0 {
+		if _, excepted := c.excepts[id]; excepted || len(c.patterns[id]) > 0 {
 			lex.order = append(lex.order, owned{id, c.patterns[id]})
 		}
 		return nil

@@ -63,6 +63,9 @@ type entry struct {
 	En    phrases `yaml:"en"`
 	Fr    phrases `yaml:"fr"`
 	Ar    phrases `yaml:"ar"`
+	// Except are longer phrases in which the words mean something else: blood
+	// in "blood pressure".
+	Except phrases `yaml:"except"`
 }
 
 // phrases stand in one text, parted by semicolons or lines.
@@ -250,7 +253,7 @@ func (s spelling) aliases() (map[string][]string, error) {
 // defined refuses a class that phrases name and no file defines.
 func defined(c *compiler, byName map[string]kind) error {
 	for _, name := range c.names {
-		if name[0] == '=' || name[0] == '(' {
+		if name[0] == '=' || name[0] == '(' || name[0] == '!' {
 			continue
 		}
 		if _, ok := byName[name]; !ok {
@@ -298,6 +301,9 @@ func loadClasses(files fs.FS, folder string, c *compiler, byName map[string]kind
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			id := c.class(class)
+			if err := c.except(id, e.Except.list()); err != nil {
+				wrong = append(wrong, fmt.Errorf("%s: %s: %w", name, class, err))
+			}
 			for _, phrase := range slices.Concat(e.Any.list(), e.En.list(), e.Fr.list(), e.Ar.list()) {
 				if err := c.phrase(id, phrase); err != nil {
 					wrong = append(wrong, fmt.Errorf("%s: %s: %w", name, class, err))

@@ -72,10 +72,20 @@ func (m *matcher) run(measured, cues func()) {
 			slices.SortFunc(m.at[o.class], compareSpans)
 			m.at[o.class] = slices.Compact(m.at[o.class])
 		}
+		if except, ok := m.lex.excepts[o.class]; ok && len(m.at[except]) > 0 {
+			m.drop(o.class, m.at[except])
+		}
 	}
 	if m.lex.cues == len(m.lex.order) {
 		cues()
 	}
+}
+
+// drop removes the places of a class that lie within others.
+func (m *matcher) drop(id classID, within []span) {
+	m.at[id] = slices.DeleteFunc(m.at[id], func(s span) bool {
+		return slices.ContainsFunc(within, func(w span) bool { return w.from <= s.from && s.to <= w.to })
+	})
 }
 
 func compareSpans(a, b span) int {
@@ -125,7 +135,7 @@ func (m *matcher) next(owner classID, p *pattern, i int, sofar span) {
 		return
 	}
 	places := m.at[p.parts[i]]
-	last := sofar.to + int32(p.gaps[i])
+	last := m.unbroken(sofar.to, sofar.to+int32(p.gaps[i]), p.gaps[i] > usualGap+1)
 	for k := search(places, sofar.to); k < len(places) && places[k].from <= last; k++ {
 		if m.work--; m.work < 0 {
 			return
@@ -133,6 +143,31 @@ func (m *matcher) next(owner classID, p *pattern, i int, sofar span) {
 		s := places[k]
 		m.next(owner, p, i+1, span{sofar.from, s.to, sofar.negated || s.negated || m.negates(sofar.to, s.from)})
 	}
+}
+
+// unbroken cuts a reach from a token up to, and with, another at the end of a
+// sentence, and at a comma unless the reach is wide: a phrase is said in one
+// breath.
+func (m *matcher) unbroken(from, last int32, wide bool) int32 {
+	for t := from; t <= last && int(t) < len(m.tokens); t++ {
+		if m.tokens[t].Break || m.tokens[t].Soft && !wide {
+			return t - 1
+		}
+	}
+	return last
+}
+
+// apart tells whether a sentence ends between two places.
+func (m *matcher) apart(a, b span) bool {
+	if b.from < a.from {
+		a, b = b, a
+	}
+	for t := a.to; t <= b.from && int(t) < len(m.tokens); t++ {
+		if m.tokens[t].Break {
+			return true
+		}
+	}
+	return false
 }
 
 // search finds the first place that begins at from or later.
@@ -189,6 +224,7 @@ func (m *matcher) beside(p *pattern, i int, a span, f func(span)) {
 		}
 		b := places[k]
 		switch {
+		case m.apart(a, b):
 		case b.from >= a.to:
 			f(span{a.from, b.to, a.negated || b.negated || m.negates(a.to, b.from)})
 		case b.to <= a.from && a.from-b.to <= w:

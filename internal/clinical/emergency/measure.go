@@ -228,9 +228,19 @@ func (f fact) years(what measure) fact {
 
 // quantity reads a number that is no time, by its unit or the words near it.
 func quantity(tokens []text.Token, from, to int, v float64) (fact, bool) {
+	if at(tokens, from-1) == "/" { // the second half of 120/80
+		return fact{}, false
+	}
 	f := fact{noMeasure, v, int32(from), int32(to)} //nolint:gosec // bounded text
 	switch at(tokens, to) {
-	case "deg", "degrees", "degree", "degres", "c", "f", "celsius", "fahrenheit", "درجه":
+	case "f", "m": // 34F is a woman of 34
+		if tokens[to].Start == tokens[to-1].End && v >= 14 && v <= 75 && at(tokens, to) != at(tokens, to-1) {
+			return fact{measureAge, v, f.from, f.to + 1}, true
+		}
+		if t, ok := celsius(v); ok && at(tokens, to) == "f" && v > 45 {
+			return fact{measureTemperature, t, f.from, f.to + 1}, true
+		}
+	case "deg", "degrees", "degree", "degres", "c", "celsius", "fahrenheit", "درجه":
 		if t, ok := celsius(v); ok {
 			return fact{measureTemperature, t, f.from, f.to + 1}, true
 		}
@@ -271,6 +281,9 @@ func quantity(tokens []text.Token, from, to int, v float64) (fact, bool) {
 	case "breaths", "respirations":
 		return fact{measureBreathingRate, v, f.from, f.to + 1}, true
 	}
+	if age := iamWords[at(tokens, from-1)] && v >= 14 && v <= 110 && v == float64(int(v)); age && (to >= len(tokens) || tokens[to].Soft || at(tokens, to) == "and" || at(tokens, to) == "et") || at(tokens, from-1) == "age" {
+		return fact{measureAge, v, f.from, f.to}, true
+	}
 	if v >= 37.5 && v <= 42.5 && strings.ContainsRune(tokens[from].Form, '.') {
 		return fact{measureTemperature, v, f.from, f.to}, true
 	}
@@ -306,9 +319,6 @@ func quantity(tokens []text.Token, from, to int, v float64) (fact, bool) {
 	case measureGestation:
 		return f, v >= 4 && v <= 43
 	}
-	if iamWords[at(tokens, from-1)] && v >= 14 && v <= 110 && at(tokens, to) == "" || at(tokens, from-1) == "age" {
-		return fact{measureAge, v, f.from, f.to}, true
-	}
 	if v >= 38.0 && v <= 42.5 && v != float64(int(v)) {
 		return fact{measureTemperature, v, f.from, f.to}, true
 	}
@@ -326,15 +336,21 @@ func celsius(v float64) (float64, bool) {
 	return 0, false
 }
 
-// hintNear finds the nearest word that tells what a number is.
+// hintNear finds the nearest word that tells what a number is: in its sentence,
+// and behind it not after a comma.
 func hintNear(tokens []text.Token, from, to, reach int) measure {
+	ahead, behind := true, true
 	for d := 1; d <= reach; d++ {
-		if k := to + d - 1; k < len(tokens) {
-			if h := hints[tokens[k].Form]; h != noMeasure && (d <= 2 || h == measureOxygen || h == measureTemperature) {
+		if k := to + d - 1; ahead && k < len(tokens) {
+			ahead = !tokens[k].Soft
+			if h := hints[tokens[k].Form]; ahead && h != noMeasure && (d <= 2 || h == measureOxygen || h == measureTemperature) {
 				return h
 			}
 		}
-		if k := from - d; k >= 0 {
+		if k := from - d; behind && k >= 0 {
+			if behind = !tokens[k+1].Break && (d == 1 || !tokens[k+1].Numeric); !behind {
+				continue
+			}
 			if h := hints[tokens[k].Form]; h != noMeasure {
 				return h
 			}

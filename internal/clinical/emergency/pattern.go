@@ -35,10 +35,24 @@ type compiler struct {
 	verbs    map[string][]classID // Arabic words that take a person in front
 	prefixes map[string][]classID
 	uses     []int // how many patterns have the class as a part
+	excepts  map[classID]classID
 }
 
 func newCompiler() *compiler {
-	return &compiler{ids: map[string]classID{}, exact: map[string][]classID{}, verbs: map[string][]classID{}, prefixes: map[string][]classID{}}
+	return &compiler{ids: map[string]classID{}, exact: map[string][]classID{}, verbs: map[string][]classID{}, prefixes: map[string][]classID{}, excepts: map[classID]classID{}}
+}
+
+// except gives a class the phrases in which its words mean something else. They
+// are a class of their own, named after it.
+func (c *compiler) except(owner classID, phrases []string) error {
+	for _, phrase := range phrases {
+		id := c.class("!" + c.names[owner])
+		c.excepts[owner] = id
+		if err := c.phrase(id, phrase); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *compiler) class(name string) classID {

@@ -101,3 +101,12 @@ func ends(r rune) bool {
 	}
 	return false
 }
+
+// pauses tells the signs that part a sentence, but don't end it.
+func pauses(r rune) bool {
+	switch r {
+	case ',', ':', '(', ')', '[', ']', '/', '–', '—', '•', '·', '،', '|', '«', '»', '"', '“', '”':
+		return true
+	}
+	return false
+}

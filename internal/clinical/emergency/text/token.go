@@ -13,6 +13,8 @@ type Token struct {
 	Number     float64 // when Numeric
 	Numeric    bool    // written in digits
 	Break      bool    // a sentence ended before it
+	Soft       bool    // a comma, a dash, a bracket or the like stands before it
+	Colon      bool    // a colon stands before it: a list or an explanation follows
 	Arabic     bool    // written in Arabic letters
 	Long       bool    // a letter was stretched; two of it are left
 }
@@ -45,6 +47,8 @@ type scanner struct {
 	tokens  []Token
 	offsets []int // where each token's form begins in buf
 	brk     bool
+	soft    bool
+	colon   bool
 
 	from, begin   int // of the token being read: in src, in buf; begin is -1 outside one
 	arabic, long  bool
@@ -240,13 +244,17 @@ func (s *scanner) sign(form string, i, size int) {
 
 func (s *scanner) separator(r rune, i int) {
 	s.end(i)
-	if ends(r) {
+	switch {
+	case ends(r):
 		s.brk = true
+	case pauses(r):
+		s.soft, s.colon = true, s.colon || r == ':'
 	}
 }
 
 func (s *scanner) push(t Token, begin int) {
-	t.Break, s.brk = s.brk, false
+	t.Break, t.Soft, t.Colon = s.brk, s.brk || s.soft, s.colon
+	s.brk, s.soft, s.colon = false, false, false
 	s.tokens = append(s.tokens, t)
 	s.offsets = append(s.offsets, begin)
 }
