@@ -48,6 +48,8 @@ type Recorder struct {
 	// Owned by the writer.
 	out     *tally
 	journal *journal.Writer
+	entered int  // items of the batch at hand that are in the book
+	noted   bool // and its drops
 
 	mu   sync.Mutex
 	book *book
@@ -133,7 +135,7 @@ func (r *Recorder) write() {
 		}
 		if r.err != nil {
 			r.queue.stop()
-			r.giveUp()
+			r.giveUp(&b)
 			break
 		}
 		r.queue.give(b)
@@ -147,7 +149,9 @@ func (r *Recorder) write() {
 func (r *Recorder) commit(b *batch) error {
 	began, before := time.Now(), r.out.bytes
 	c := counts{}
+	r.entered, r.noted = 0, false
 	for i := range b.items {
+		r.entered = i + 1
 		if err := r.writeItem(b, &b.items[i], &c); err != nil {
 			return err
 		}
@@ -157,6 +161,7 @@ func (r *Recorder) commit(b *batch) error {
 			}
 		}
 	}
+	r.noted = true
 	if err := r.writeDrops(b.drops); err != nil {
 		return err
 	}
@@ -214,10 +219,14 @@ func (r *Recorder) writeDrops(drops []drop) error {
 }
 
 // giveUp makes the file end with its last whole frame and counts what is lost.
-func (r *Recorder) giveUp() {
+func (r *Recorder) giveUp(b *batch) {
 	cut := r.out.file.Truncate(r.out.bytes)
 	_ = r.out.file.Sync()
 	rest := r.queue.take()
+	rest.items = append(b.items[r.entered:], rest.items...)
+	if !r.noted {
+		rest.drops = append(b.drops, rest.drops...)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.book.giveUp(r.now(), &rest)
