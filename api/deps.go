@@ -192,6 +192,10 @@ type Deps struct {
 	Hospitals      Hospitals // nil: no hospital is named
 	Profiles       Profiles  // nil: there are none
 	Events         Events
+	Consents       Consents
+
+	RecordingSettings RecordingSettings
+	RecordingKeys     RecordingKeys
 	// Monitor asks the dependencies; nil is one without any.
 	Monitor *Monitor
 	// Signal serves /signal/v1; Web serves every path that is neither API nor

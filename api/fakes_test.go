@@ -5,6 +5,7 @@ import (
 
 	"github.com/chatmed/chatmed/internal/consult"
 	"github.com/chatmed/chatmed/internal/store"
+	"github.com/chatmed/chatmed/recording/vault"
 )
 
 // fakeRoom notes who was ejected.
@@ -36,4 +37,15 @@ func (a auditLog) Audit(ctx context.Context, sc consult.Scope, sessionID string)
 		out = append(out, AuditEntry{Seq: e.Seq, Event: e.Event, Hash: e.Hash})
 	}
 	return out, err
+}
+
+// ageKeys reads age public keys as cmd does.
+type ageKeys struct{}
+
+func (ageKeys) Recipient(given string) (recipient, fingerprint string, err error) {
+	r, err := vault.ParseRecipient(given)
+	if err != nil {
+		return "", "", err
+	}
+	return r.String(), vault.Fingerprint(r.String()), nil
 }

@@ -249,6 +249,8 @@ func sampleOf(name string, s *jsonschema.Schema) any {
 		return []any{"127.0.0.0/8", "::1"}
 	case name == "country":
 		return "FR"
+	case name == "recipient":
+		return "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 	case name == "expires_at":
 		return "2025-01-15T13:00:00Z"
 	case s.Enum != nil:

@@ -140,6 +140,7 @@ func newWorldOn(t *testing.T, dsn string, adjust ...func(*Deps)) *world {
 		Idempotency: w.store, Keys: w.keys, KeyAdmin: w.keys, AllKeys: w.keys, Tokens: w.tokens, Limits: w.limits,
 		Links:     auth.Links{RoomURL: "https://meet.example", PublicURL: "https://api.example"},
 		Emergency: engine(t), Hospitals: hospitals(t), Events: w.store,
+		Consents: w.store, RecordingSettings: w.store, RecordingKeys: ageKeys{},
 		Monitor: NewMonitor([]Check{{"store", w.store.Ping}, {"redis", w.redis.Ping}}, w.clock.now, log),
 		Now:     w.clock.now, Log: log, Registry: w.registry,
 	}

@@ -197,6 +197,7 @@ func (a *app) openHTTP() (err error) {
 		Room: a.signal, Participations: a.store, Idempotency: a.store,
 		Keys: a.keys, KeyAdmin: a.keys, AllKeys: a.keys, Limits: a.limits, Tokens: a.tokens, Links: a.links, Monitor: a.monitor,
 		Emergency: a.emergency, Hospitals: a.hospitals, Events: a.store,
+		Consents: a.store, RecordingSettings: a.store, RecordingKeys: ageKeys{},
 		Signal: a.signal, Web: web.Handler(web.Config{FrameAncestors: a.frameAncestors}),
 		Now: a.now, Log: a.log, Registry: a.registry,
 	})

@@ -51,7 +51,8 @@ func auditCommand(ctx context.Context, args []string, out io.Writer) error {
 
 // verifyAudit walks every chain and prints its head, or the first link that
 // does not hold; then it fails. The printed lines, kept elsewhere, are what
-// --known takes: account, mode, number of entries, hash of the last.
+// --known takes: account, mode, number of entries, hash of the last. The chains
+// of consent are held against the audit log, so their good ones print nothing.
 func (o *operator) verifyAudit(ctx context.Context, known string, out io.Writer) error {
 	heads, err := readHeads(known)
 	if err != nil {
@@ -81,6 +82,11 @@ func (o *operator) verifyAudit(ctx context.Context, known string, out io.Writer)
 		if err != nil {
 			return err
 		}
+		n, err := o.verifyConsents(ctx, sc, out)
+		if err != nil {
+			return err
+		}
+		broken += n
 	}
 	for _, head := range heads {
 		if err := o.store.AuditHolds(ctx, head); err != nil {
@@ -93,6 +99,22 @@ func (o *operator) verifyAudit(ctx context.Context, known string, out io.Writer)
 		return fmt.Errorf("the audit log does not hold: %d broken", broken)
 	}
 	return nil
+}
+
+// verifyConsents prints where chains of consent do not hold, and returns how
+// many those are.
+func (o *operator) verifyConsents(ctx context.Context, sc consult.Scope, out io.Writer) (int, error) {
+	_, broken, err := o.store.VerifyConsents(ctx, sc)
+	if err != nil {
+		return 0, plainError(err)
+	}
+	for _, b := range broken {
+		_, err := fmt.Fprintf(out, "BROKEN %s %s consents of %s at record %d: %s\n", sc.AccountID, sc.Mode, b.SessionID, b.Seq, b.Why)
+		if err != nil {
+			return 0, err
+		}
+	}
+	return len(broken), nil
 }
 
 // readHeads reads the lines that verifyAudit printed earlier.

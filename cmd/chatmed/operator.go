@@ -42,7 +42,8 @@ func withOperator(ctx context.Context, cfg *config.Config, do func(*operator) er
 	return do(&operator{store: a.store, keys: keys})
 }
 
-// signAudit has the audit chains of this database signed under our secret.
+// signAudit has the audit chains of this database, and its records of consent,
+// signed under our secret.
 func signAudit(ctx context.Context, cfg *config.Config, s *store.Store) error {
 	secrets, err := auth.NewSecrets([]byte(cfg.Secret), []byte(cfg.SecretPrevious))
 	if err != nil {
@@ -52,7 +53,11 @@ func signAudit(ctx context.Context, cfg *config.Config, s *store.Store) error {
 	if err != nil {
 		return err
 	}
-	return s.SignAudit(ctx, keys)
+	consents, err := secrets.Derive(auth.PurposeConsent)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.SignAudit(ctx, keys), s.SignConsents(ctx, consents))
 }
 
 // scope is the account of that id or name, in that mode.

@@ -62,6 +62,16 @@ func isolated(name string) string {
 	return "\u2068" + name + "\u2069"
 }
 
+// KeeperIn is the keeper that a text of ours names, "" in any other.
+func KeeperIn(text string) string {
+	_, after, _ := strings.Cut(text, "\u2068")
+	name, _, ok := strings.Cut(after, "\u2069")
+	if !ok {
+		return ""
+	}
+	return name
+}
+
 // text is one language's.
 type text struct {
 	body string // with {keeper}, {term} and {after}

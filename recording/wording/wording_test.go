@@ -82,6 +82,17 @@ func TestDays(t *testing.T) {
 	}
 }
 
+func TestKeeperIn(t *testing.T) {
+	for _, w := range wording.All("Clinique  du\nLac", 0) {
+		if got := wording.KeeperIn(w.Text); got != "Clinique du Lac" {
+			t.Errorf("%s: %q", w.Language, got)
+		}
+	}
+	if wording.KeeperIn("") != "" || wording.KeeperIn("a \u2068b") != "" {
+		t.Error("a keeper in no text of ours")
+	}
+}
+
 func TestFor(t *testing.T) {
 	for tag, want := range map[string]string{
 		"fr": "fr", "fr-CA": "fr", "FR_ca": "fr", "ar-MA": "ar", "en-GB": "en", "de": "en", "": "en", "arx": "en", "\xff": "en",
