@@ -30,10 +30,10 @@ type keeper struct {
 	ses     *session // that captures now, or did last
 	live    *taken   // nil: nothing is captured here
 	open    bool
+	why     string // it is shut
 	closing []*taken
 	spool   []*segment // ended, to be handed over
 	end     *ending    // nil: it goes on
-	lost    bool       // the room is gone
 	last    bool       // the Service closes: one more pass
 	told    []chan error
 	armed   bool // a checkpoint is due
@@ -97,9 +97,9 @@ func (k *keeper) want(change func()) {
 	k.rouse()
 }
 
-// progress says whether the gate is open.
-func (k *keeper) progress(open bool) {
-	k.want(func() { k.open = open })
+// progress says whether the gate is open, and why not.
+func (k *keeper) progress(open bool, why string) {
+	k.want(func() { k.open, k.why = open, why })
 }
 
 // stop ends the recording. The first to end it decides how.
@@ -122,10 +122,7 @@ func (k *keeper) endLocked(e ending) {
 
 // release says that the room is gone.
 func (k *keeper) release() {
-	k.want(func() {
-		k.lost = true
-		k.closeLocked(consult.RecordingLost)
-	})
+	k.want(func() { k.closeLocked(consult.RecordingLost) })
 }
 
 // finishSoon asks for one last pass.
@@ -134,7 +131,7 @@ func (k *keeper) finishSoon() {
 }
 
 func (k *keeper) closeLocked(why string) {
-	k.open = false
+	k.open, k.why = false, why
 	if k.live != nil {
 		k.live.why = why
 		k.closing = append(k.closing, k.live)
@@ -175,7 +172,8 @@ func (k *keeper) take(ses *session, g *segment, capture Capture) {
 	}
 	k.svc.metrics.live.Inc()
 	k.want(func() {
-		k.ses, k.live, k.open, k.lost, k.own = ses, &taken{seg: g, capture: capture}, false, false, true
+		k.ses, k.live, k.open, k.own = ses, &taken{seg: g, capture: capture}, false, true
+		k.why = consult.RecordingNoConsent
 		switch {
 		case k.end != nil: // it failed at once, or was stopped
 			k.closeLocked(k.end.reason)
@@ -254,7 +252,7 @@ func (k *keeper) retire(err error) bool {
 // pass does everything that is wanted, once.
 func (k *keeper) pass() error {
 	k.mu.Lock()
-	end, ses, told := k.end, k.ses, k.told
+	end, ses, told, closing := k.end, k.ses, k.told, len(k.closing)
 	k.told = nil
 	k.mu.Unlock()
 	if end != nil && end.failed && ses != nil {
@@ -269,7 +267,7 @@ func (k *keeper) pass() error {
 	for _, answer := range told {
 		answer <- err
 	}
-	k.close() // whatever the store says: nothing may stay open for it
+	k.close(closing) // whatever the store says: nothing may stay open for it
 	if err != nil {
 		return err
 	}
@@ -304,10 +302,11 @@ func (k *keeper) note(g *segment, sum Summary, closed bool) {
 	}
 }
 
-// close ends captures in order.
-func (k *keeper) close() {
+// close ends the first n captures that are to end, in order: those whose end the
+// row has been told of.
+func (k *keeper) close(n int) {
 	k.mu.Lock()
-	closing := k.closing
+	closing := slices.Clone(k.closing[:n])
 	k.mu.Unlock()
 	for _, t := range closing {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(k.svc.ctx), closeTimeout)

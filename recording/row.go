@@ -12,7 +12,7 @@ func (k *keeper) write() error {
 	ctx, cancel := context.WithTimeout(k.svc.ctx, callTimeout)
 	defer cancel()
 	k.mu.Lock()
-	w := wanted{open: k.open, captured: k.live != nil, lost: k.lost && k.live == nil, end: k.end}
+	w := wanted{open: k.open, known: k.own && k.why != "", why: k.why, end: k.end}
 	segs := make([]*segment, 0, 2)
 	if k.live != nil {
 		segs = append(segs, k.live.seg)
@@ -54,8 +54,11 @@ func (k *keeper) write() error {
 
 // wanted is what the row should say.
 type wanted struct {
-	open, captured, lost bool
-	end                  *ending
+	open bool
+	// known says that it is captured here, or was, and why it is shut.
+	known bool
+	why   string
+	end   *ending
 }
 
 // apply changes an open row and returns the event of it, "" for no change. What
@@ -84,11 +87,8 @@ func (w wanted) apply(r *consult.Recording) consult.EventType {
 		if before != r.State {
 			return consult.EventRecordingResumed
 		}
-	case w.captured, w.lost:
-		r.State, r.Reason = consult.RecordingPaused, consult.RecordingNoConsent
-		if w.lost {
-			r.Reason = consult.RecordingLost
-		}
+	case w.known:
+		r.State, r.Reason = consult.RecordingPaused, w.why
 		if before != r.State {
 			return consult.EventRecordingPaused
 		}

@@ -158,7 +158,7 @@ func (s *session) settleLocked(why string) {
 		l.capture.Shut(why)
 		s.shutLocked(now)
 	}
-	l.keeper.progress(l.open)
+	l.keeper.progress(l.open, why)
 }
 
 // shutLocked notes that the gate is shut.
