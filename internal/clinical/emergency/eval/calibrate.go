@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -61,35 +62,31 @@ func (r report) calibration() string {
 	return b.String()
 }
 
-// reliability sets the confidence stated against the share that was right.
+// reliability sets the confidence stated against the share that was right: what
+// was answered high or critical and is so, or was not and is not.
 func (r report) reliability() string {
-	type row struct {
-		stated float64
-		right  count
-	}
 	var b strings.Builder
-	b.WriteString("| Answer, held out | Confidence stated | Texts | Right |\n|---|---|---|---|\n")
-	for _, urgent := range []bool{true, false} {
-		rows := map[int]*row{}
-		for _, s := range r.held {
-			if s.result.Urgency.AtLeast(emergency.High) != urgent {
-				continue
+	b.WriteString("| Texts | Answer | Confidence stated | Texts | Right |\n|---|---|---|---|---|\n")
+	for _, set := range []struct {
+		name    string
+		samples []*sample
+	}{{"accounts", r.accounts}, {"all", slices.Concat(r.held, r.accounts, r.ordinary)}} {
+		for _, urgent := range []bool{true, false} {
+			var stated [6]float64
+			var right [6]count
+			for _, s := range set.samples {
+				if s.both.Urgency.AtLeast(emergency.High) != urgent {
+					continue
+				}
+				k := min(int(s.both.Confidence*5), 4)
+				stated[k] += s.both.Confidence
+				right[k].add(s.urgent == urgent)
 			}
-			k := int(s.result.Confidence*10 + 0.5)
-			if rows[k] == nil {
-				rows[k] = &row{}
-			}
-			rows[k].stated += s.result.Confidence
-			right := s.urgent && s.Level.AtLeast(s.result.Urgency)
-			if !urgent {
-				right = !s.urgent
-			}
-			rows[k].right.add(right)
-		}
-		for k := range 11 {
-			if w := rows[k]; w != nil {
-				name := map[bool]string{true: "high or critical", false: "moderate or low"}[urgent]
-				fmt.Fprintf(&b, "| %s | %.2f | %d | %.2f |\n", name, w.stated/float64(w.right.of), w.right.of, float64(w.right.hit)/float64(w.right.of))
+			for k, c := range right {
+				if c.of > 0 {
+					name := map[bool]string{true: "high or critical", false: "moderate or low"}[urgent]
+					fmt.Fprintf(&b, "| %s | %s | %.2f | %d | %.2f |\n", set.name, name, stated[k]/float64(c.of), c.of, float64(c.hit)/float64(c.of))
+				}
 			}
 		}
 	}

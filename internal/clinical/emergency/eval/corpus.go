@@ -59,12 +59,16 @@ type sample struct {
 	both                       emergency.Result // with the second reading
 }
 
-// reached: an urgent phrase got its level, or a near miss stayed below urgent.
-func (s *sample) reached() bool { return s.good(s.result) }
+// reached: an urgent phrase got its level, or a near miss stayed below urgent;
+// by the rules alone, and with the second reading.
+func (s *sample) reached() bool       { return s.good(s.result) }
+func (s *sample) reachedByBoth() bool { return s.good(s.both) }
 
-// reassured: it was answered low.
-func (s *sample) reassured() bool       { return s.result.Urgency == emergency.Low }
-func (s *sample) reassuredByBoth() bool { return s.both.Urgency == emergency.Low }
+// answered says by which of the two readings.
+type answered func(*sample) emergency.Result
+
+func byRules(s *sample) emergency.Result { return s.result }
+func byBoth(s *sample) emergency.Result  { return s.both }
 
 func (s *sample) good(r emergency.Result) bool {
 	if s.urgent {

@@ -64,11 +64,19 @@ func run(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	accounts, err := readTexts(engine, filepath.Join(folder, "accounts/heldout"))
+	if err != nil {
+		return err
+	}
+	ordinary, err := readTexts(engine, filepath.Join(folder, "ordinary/heldout"))
+	if err != nil {
+		return err
+	}
 	v, note, err := readVignettes(engine, *vignettes, filepath.Join(folder, "vignettes/labels.yaml"))
 	if err != nil {
 		return err
 	}
-	r := report{engine: engine, dev: dev, held: held, vignettes: v, note: note}
+	r := report{engine: engine, dev: dev, held: held, accounts: accounts, ordinary: ordinary, vignettes: v, note: note}
 	fmt.Fprint(out, r.summary())
 	if *write == "" {
 		return nil

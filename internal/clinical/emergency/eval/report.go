@@ -10,9 +10,11 @@ import (
 
 type report struct {
 	engine    *emergency.Engine
-	dev, held []*sample
-	vignettes []*vignette
-	note      string
+	dev, held []*sample // phrases
+	// accounts and ordinary complaints that are held out
+	accounts, ordinary []*sample
+	vignettes          []*vignette
+	note               string
 }
 
 // count is hits of a total.
@@ -57,47 +59,78 @@ func in(language string) func(*sample) bool {
 
 func (r report) summary() string {
 	var b strings.Builder
-	b.WriteString("Rules alone:\n\n")
-	r.table(&b, (*sample).reached, true)
-	b.WriteString("\nThe second reading is there against false reassurance, an urgent text that is answered `low`:\n\n")
-	b.WriteString("| Language | Answered low by the rules, held out | With the second reading |\n|---|---|---|\n")
-	for _, l := range languages {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", l, tally(r.held, true, (*sample).reassured, in(l)), tally(r.held, true, (*sample).reassuredByBoth, in(l)))
+	b.WriteString("What is held out, and the vignettes:\n\n")
+	b.WriteString("| Texts | Reading | Urgent, answered high or critical | Urgent, at least at their level | Not urgent, answered high or critical | Not urgent, answered critical | Urgent, answered low |\n|---|---|---|---|---|---|---|\n")
+	for _, set := range []struct {
+		name    string
+		samples []*sample
+	}{{"phrases", r.held}, {"accounts", r.accounts}, {"ordinary complaints", r.ordinary}} {
+		for _, l := range append(slices.Clone(languages), "") {
+			name := set.name + ", " + l
+			if l == "" {
+				name = set.name + ", all"
+			}
+			b.WriteString(rates(name, keep(set.samples, in(l))))
+		}
 	}
-	b.WriteString("\n" + r.groups())
+	if r.note == "" {
+		b.WriteString(rates("vignettes, en", asSamples(r.vignettes)))
+	}
+	b.WriteString("\nThe rules alone on what their authors could read, urgent at their level and near misses below high:\n\n| Language | Phrases | Near misses |\n|---|---|---|\n")
+	for _, l := range languages {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", l, tally(r.dev, true, (*sample).reached, in(l)), tally(r.dev, false, (*sample).reached, in(l)))
+	}
+	b.WriteString("\nUrgent phrases at their level by field: the rules in development, the rules on what is held out, both readings on what is held out:\n\n" + r.groups())
 	b.WriteString(r.vignetteTable())
 	return b.String()
 }
 
-// table has one row per language. Development columns are left out of what has
-// learned from development phrases.
-func (r report) table(b *strings.Builder, good func(*sample) bool, development bool) {
-	b.WriteString("| Language | Sensitivity, held out | Near misses below urgent, held out |")
-	if development {
-		b.WriteString(" Sensitivity, development | Near misses below urgent, development | Near misses at most at their level, held out |")
-	}
-	b.WriteString("\n|---|---|---|" + strings.Repeat("---|", map[bool]int{true: 3}[development]) + "\n")
-	for _, l := range append(slices.Clone(languages), "") {
-		name := l
-		if l == "" {
-			name = "all"
+// rates is a row for each reading.
+func rates(name string, samples []*sample) string {
+	var b strings.Builder
+	for _, by := range []struct {
+		name string
+		of   answered
+	}{{"rules", byRules}, {"both", byBoth}} {
+		var urgent, level, over, critical, low count
+		for _, s := range samples {
+			u := by.of(s).Urgency
+			if s.urgent {
+				urgent.add(u.AtLeast(emergency.High))
+				level.add(u.AtLeast(s.Level))
+				low.add(u == emergency.Low)
+				continue
+			}
+			over.add(u.AtLeast(emergency.High) && !s.AtMost.AtLeast(u))
+			critical.add(u == emergency.Critical && !s.AtMost.AtLeast(u))
 		}
-		fmt.Fprintf(b, "| %s | %s | %s |", name, tally(r.held, true, good, in(l)), tally(r.held, false, good, in(l)))
-		if development {
-			fmt.Fprintf(b, " %s | %s | %s |", tally(r.dev, true, good, in(l)), tally(r.dev, false, good, in(l)), tally(r.held, false, (*sample).exact, in(l)))
-		}
-		b.WriteByte('\n')
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", name, by.name, urgent, level, over, critical, low)
 	}
+	return b.String()
+}
+
+func keep(samples []*sample, which func(*sample) bool) (out []*sample) {
+	for _, s := range samples {
+		if which(s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 func (r report) groups() string {
 	var b strings.Builder
-	b.WriteString("| Group | en dev | en held | fr dev | fr held | ar dev | ar held |\n|---|---|---|---|---|---|---|\n")
+	b.WriteString("| Group |")
+	for _, l := range languages {
+		fmt.Fprintf(&b, " %[1]s dev | %[1]s rules | %[1]s both |", l)
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", 9) + "\n")
 	for _, g := range names(r.dev, func(s *sample) string { return s.group }) {
 		fmt.Fprintf(&b, "| %s", g)
 		for _, l := range languages {
-			keep := func(s *sample) bool { return s.language == l && s.group == g }
-			fmt.Fprintf(&b, " | %s | %s", tally(r.dev, true, (*sample).reached, keep).short(), tally(r.held, true, (*sample).reached, keep).short())
+			of := func(s *sample) bool { return s.language == l && s.group == g }
+			fmt.Fprintf(&b, " | %s | %s | %s", tally(r.dev, true, (*sample).reached, of).short(),
+				tally(r.held, true, (*sample).reached, of).short(), tally(r.held, true, (*sample).reachedByBoth, of).short())
 		}
 		b.WriteString(" |\n")
 	}

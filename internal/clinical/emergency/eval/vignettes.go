@@ -89,6 +89,15 @@ func patient(demographics string) (p emergency.Profile) {
 	return p
 }
 
+func asSamples(list []*vignette) (out []*sample) {
+	for _, v := range list {
+		s := &sample{urgent: v.label.AtLeast(emergency.High), result: v.rules, both: v.both}
+		s.Level, s.AtMost = v.label, v.label
+		out = append(out, s)
+	}
+	return out
+}
+
 var levels = []emergency.Urgency{emergency.Critical, emergency.High, emergency.Moderate, emergency.Low}
 
 // confusion is a table of labels against answers.

@@ -11,7 +11,7 @@ import (
 	"math"
 )
 
-const magic = "cmlr0002"
+const magic = "cmlr0003"
 
 //go:embed weights.bin
 var embedded []byte
@@ -21,15 +21,12 @@ func Load() (*Model, error) { return Decode(embedded) }
 
 // Parameters are what the trainer found.
 type Parameters struct {
-	Source          uint64
-	Weights         [heads][]float64 // by head, 1<<Bits each
-	Bias, Threshold [heads]float64   // by head
-	// Doubt is the score below which a rule that is not sure by itself is
-	// doubted; Curve are slope and intercept of the logistic curve that turns a
-	// score into a probability.
-	Doubt  float64
-	Curve  [2]float64
-	Groups [len(Groups)][]float64 // 1<<GroupBits each
+	Source  uint64
+	Weights [heads][]float64 // by head, 1<<Bits each
+	Bias    [heads]float64   // by head
+	Limits  Limits
+	Curve   Curve
+	Groups  [len(Groups)][]float64 // 1<<GroupBits each
 }
 
 // Encode makes the file that Decode reads: gzip around the magic, the source,
@@ -44,14 +41,13 @@ func Encode(p *Parameters) ([]byte, error) {
 	number := func(v float64) {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(float32(v)))
 	}
-	number(p.Doubt)
-	number(p.Curve[0])
-	number(p.Curve[1])
+	for _, v := range []float64{p.Limits.Raise, p.Limits.Keep, p.Limits.Critical, p.Curve[0], p.Curve[1], p.Curve[2], p.Curve[3]} {
+		number(v)
+	}
 	for h := range heads {
 		scale := scaleOf(p.Weights[h])
 		number(scale)
 		number(p.Bias[h])
-		number(p.Threshold[h])
 		raw = appendWeights(raw, p.Weights[h], scale)
 	}
 	// Groups are compared with each other, so they share a scale.
@@ -96,7 +92,7 @@ func Decode(file []byte) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("learned: %w", err)
 	}
-	const size = len(magic) + 8 + 3*4 + int(heads)*(3*4+buckets) + len(Groups)<<GroupBits
+	const size = len(magic) + 8 + 7*4 + int(heads)*(2*4+buckets) + len(Groups)<<GroupBits
 	raw, err := io.ReadAll(io.LimitReader(z, int64(size)+1))
 	if err != nil {
 		return nil, fmt.Errorf("learned: %w", err)
@@ -122,9 +118,13 @@ func Decode(file []byte) (*Model, error) {
 		raw = raw[n:]
 		return w
 	}
-	m.doubt, m.curve[0], m.curve[1] = number(), number(), number()
+	for _, into := range []*float64{
+		&m.limits.Raise, &m.limits.Keep, &m.limits.Critical, &m.curve[0], &m.curve[1], &m.curve[2], &m.curve[3],
+	} {
+		*into = float64(number())
+	}
 	for h := range heads {
-		m.scale[h], m.bias[h], m.threshold[h] = number(), number(), number()
+		m.scale[h], m.bias[h] = number(), number()
 		m.weights[h] = weights(buckets)
 	}
 	for g := range m.groups {

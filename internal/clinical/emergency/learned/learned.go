@@ -44,15 +44,29 @@ var Groups = [...]string{
 
 // Model is immutable and safe for concurrent use.
 type Model struct {
-	weights   [heads][]int8
-	scale     [heads]float32
-	bias      [heads]float32
-	threshold [heads]float32
-	doubt     float32
-	curve     [2]float32 // of Probability
-	groups    [len(Groups)][]int8
-	source    uint64
+	weights [heads][]int8
+	scale   [heads]float32
+	bias    [heads]float32
+	limits  Limits
+	curve   Curve
+	groups  [len(Groups)][]int8
+	source  uint64
 }
+
+// Limits are where decisions are taken.
+type Limits struct {
+	// Raise is the probability from which a text is urgent in which no rule found
+	// that, Keep the one from which what unsure rules found stands.
+	Raise, Keep float64
+	// Critical is the score of the head of that name from which what is urgent is
+	// critical.
+	Critical float64
+}
+
+// Curve is the logistic curve that turns both readings into a probability: the
+// weight of the score, of the rules' score, of their having found something
+// urgent, and the intercept. None of the weights is negative.
+type Curve [4]float64
 
 // Source is the fingerprint of the rules whose concepts the model was learned
 // with.
@@ -60,18 +74,34 @@ func (m *Model) Source() uint64 { return m.source }
 
 // Opinion is what the model makes of a text.
 type Opinion struct {
-	Urgent, Critical bool
-	// Doubtful: what rules found may well be no emergency.
-	Doubtful bool
-	// Probability that the text is urgent, as in a sample that is so as often as
-	// not.
-	Probability float64
+	// Score of the most urgent run, any number; Critical: it may be more than
+	// urgent.
+	Score    float64
+	Critical bool
 	// Start and End are the tokens of the run that decided, and Words those in
-	// it that weighed most. Words are empty when nothing is urgent.
+	// it that weighed most.
 	Start, End int
 	Words      []int
 	// Group is the field of the run, one of Groups.
 	Group string
+}
+
+// Limits are where decisions are taken.
+func (m *Model) Limits() Limits { return m.limits }
+
+// Probability is that of a text being high or critical, in a sample like the
+// development accounts, where nearly half are. rules is the score of what rules
+// found, urgent whether that was high or critical.
+func (m *Model) Probability(o Opinion, rules int, urgent bool) float64 {
+	return m.curve.at(o.Score, rules, urgent)
+}
+
+func (c Curve) at(score float64, rules int, urgent bool) float64 {
+	x := c[0]*score + c[3]
+	if urgent {
+		x += c[1]*float64(rules) + c[2]
+	}
+	return 1 / (1 + math.Exp(-x))
 }
 
 // sums are the weights of all sentences before one, and how many features those
@@ -91,7 +121,7 @@ type Scratch struct {
 // Read gives an opinion. scratch may be nil.
 func (m *Model) Read(t *Text, scratch *Scratch) Opinion {
 	if len(t.Tokens) == 0 {
-		return Opinion{Doubtful: true}
+		return Opinion{Score: math.Inf(-1)}
 	}
 	if scratch == nil {
 		scratch = &Scratch{}
@@ -119,13 +149,8 @@ func (m *Model) Read(t *Text, scratch *Scratch) Opinion {
 			critical = max(critical, m.score(s[i], s[j], Critical))
 		}
 	}
-	o.Urgent = best > m.threshold[Urgent]
-	o.Critical = o.Urgent && critical > m.threshold[Critical]
-	o.Doubtful = best < m.doubt
-	o.Probability = 1 / (1 + math.Exp(-float64(m.curve[0]*best+m.curve[1])))
-	if o.Urgent {
-		o.Words, o.Group = m.heaviest(t, o.Start, o.End), m.group(t, o.Start, o.End)
-	}
+	o.Score, o.Critical = float64(best), float64(critical) > m.limits.Critical
+	o.Words, o.Group = m.heaviest(t, o.Start, o.End), m.group(t, o.Start, o.End)
 	return o
 }
 

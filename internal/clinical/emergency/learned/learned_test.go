@@ -35,7 +35,7 @@ func urgent(t testing.TB, word string) *Model {
 		p.Groups[g] = make([]float64, 1<<GroupBits)
 	}
 	p.Groups[2][hash('u', word, "")&(1<<GroupBits-1)] = 1
-	p.Curve = [2]float64{1, 0}
+	p.Curve = Curve{1, 0, 0, 0}
 	b, err := Encode(&p)
 	if err != nil {
 		t.Fatal(err)
@@ -53,16 +53,16 @@ func TestReads(t *testing.T) {
 		"": false, "his lips are blue": true, "BLUE!": true, "a nice day": false, "nice. nice. nice. blue. nice.": true,
 	} {
 		o := m.Read(reading(s), nil)
-		if o.Urgent != want || o.Critical != want {
-			t.Errorf("%q: %+v", s, o)
+		if p := m.Probability(o, 0, false); p > 0.5 != want || o.Critical != want {
+			t.Errorf("%q: %+v %v", s, o, p)
 		}
-		if want && (o.Group != "cardiac" || o.Probability <= 0.5) {
+		if want && o.Group != "cardiac" {
 			t.Errorf("%q: %+v", s, o)
 		}
 	}
 	r := reading("not blue")
 	r.Denied[1] = true
-	if o := m.Read(r, nil); o.Urgent {
+	if o := m.Read(r, nil); o.Critical {
 		t.Errorf("a denied word counts: %+v", o)
 	}
 }
@@ -76,8 +76,8 @@ func TestNothingIsHidden(t *testing.T) {
 		for n := 1; n < 40; n *= 3 {
 			around := strings.Repeat(calm+" ", n)
 			for _, s := range []string{around + said, said + " " + around, around + said + " " + around} {
-				if o := m.Read(reading(s), nil); o.Probability < before.Probability || before.Urgent && !o.Urgent {
-					t.Errorf("hidden by %d times %q: %v instead of %v", n, calm, o.Probability, before.Probability)
+				if o := m.Read(reading(s), nil); o.Score < before.Score || before.Critical && !o.Critical {
+					t.Errorf("hidden by %d times %q: %v instead of %v", n, calm, o.Score, before.Score)
 				}
 			}
 		}
@@ -98,13 +98,13 @@ func TestFileRoundTrip(t *testing.T) {
 		p.Weights[h] = make([]float64, buckets)
 		p.Weights[h][5] = 2
 		p.Weights[h][7] = -1
-		p.Bias[h], p.Threshold[h] = 0.5, -0.25
+		p.Bias[h] = 0.5
 	}
 	for g := range p.Groups {
 		p.Groups[g] = make([]float64, 1<<GroupBits)
 	}
 	p.Groups[3][9] = -4
-	p.Source, p.Doubt, p.Curve = 77, -1.5, [2]float64{2, -3}
+	p.Source, p.Limits, p.Curve = 77, Limits{0.5, 0.25, -1.5}, Curve{2, 0.5, 1, -3}
 	b, err := Encode(&p)
 	if err != nil {
 		t.Fatal(err)
@@ -113,9 +113,9 @@ func TestFileRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.weights[Critical][5] != 127 || m.weights[Urgent][7] != -64 || m.bias[Urgent] != 0.5 || m.threshold[Critical] != -0.25 ||
-		m.Source() != 77 || m.doubt != -1.5 || m.curve[1] != -3 || m.groups[3][9] != -127 {
-		t.Errorf("%d %d %v %v %v", m.weights[Critical][5], m.weights[Urgent][7], m.bias, m.threshold, m.groups[3][9])
+	if m.weights[Critical][5] != 127 || m.weights[Urgent][7] != -64 || m.bias[Urgent] != 0.5 ||
+		m.Source() != 77 || m.limits != p.Limits || m.curve != p.Curve || m.groups[3][9] != -127 {
+		t.Errorf("%d %d %v %v %v", m.weights[Critical][5], m.weights[Urgent][7], m.bias, m.limits, m.groups[3][9])
 	}
 	for name, bad := range map[string][]byte{"empty": nil, "no gzip": []byte("weights"), "cut": b[:len(b)/2]} {
 		if _, err := Decode(bad); err == nil {

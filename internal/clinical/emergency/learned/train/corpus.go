@@ -23,6 +23,8 @@ type example struct {
 	level     emergency.Urgency
 	group     int // of learned.Groups
 	account   bool
+	found     bool // something urgent, by rules
+	rules     int  // their score
 	weight    float64
 	fold      int
 }
@@ -128,9 +130,14 @@ func (c *corpus) add(t text, group string, account bool) {
 	if account {
 		e.weight = accountWeight
 	}
-	r := c.engine.Reading(emergency.Input{Text: t.Text, Profile: emergency.Profile{
+	in := emergency.Input{Text: t.Text, Profile: emergency.Profile{
 		AgeYears: t.Age, Sex: t.Sex, PregnantWeeks: t.PregnantWeeks, PostpartumWeeks: t.PostpartumWeeks,
-	}})
+	}}
+	byRules := c.engine.ScreenByRules(in)
+	if e.found = byRules.Urgency.AtLeast(emergency.High); e.found {
+		e.rules = byRules.Score
+	}
+	r := c.engine.Reading(in)
 	r.Sentences(func(_, _ int, f []uint32) { e.sentences = append(e.sentences, slices.Clone(f)) })
 	r.GroupFeatures(0, len(r.Tokens), func(f uint32) { e.groups = append(e.groups, f) })
 	if len(e.sentences) > 0 {

@@ -11,7 +11,7 @@ const (
 	epochs  = 12
 	whole   = 4 // of them, with whole texts
 	rate    = 0.1
-	decay   = 1e-4 // L2
+	decay   = 5e-3 // L2
 	partial = 0.3  // what the whole text still counts after that
 	buckets = 1 << learned.Bits
 )

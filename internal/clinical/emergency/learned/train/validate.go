@@ -5,6 +5,8 @@ import (
 	"io"
 	"math"
 	"slices"
+
+	"github.com/chatmed/chatmed/internal/clinical/emergency/learned"
 )
 
 const folds = 5
@@ -40,66 +42,77 @@ func of(texts []example, scores []float64, which func(*example) bool) []float64 
 	return out
 }
 
-// highest is the threshold that a part of some texts lies above, lowest the one
-// that a part lies below.
-func highest(texts []example, scores []float64, part float64, which func(*example) bool) float64 {
-	all := of(texts, scores, which)
+// above is the value that a part of some texts lies above.
+func above(texts []example, values []float64, part float64, which func(*example) bool) float64 {
+	all := of(texts, values, which)
 	return all[min(int((1-part)*float64(len(all))), len(all)-1)]
 }
 
-func lowest(texts []example, scores []float64, part float64, which func(*example) bool) float64 {
-	all := of(texts, scores, which)
-	return all[int(part*float64(len(all)))]
+// curve is the logistic curve through both readings (Platt), fitted to the
+// accounts, which are what people write: of phrases the rules know too much.
+func curve(texts []example, scores []float64, right func(*example) bool) (c learned.Curve) {
+	c = learned.Curve{1, 0, 0, 0}
+	accounts := 0.0
+	for i := range texts {
+		if texts[i].account {
+			accounts++
+		}
+	}
+	const passes, pace = 20000, 0.05
+	for range passes {
+		var d learned.Curve
+		for i := range texts {
+			e := &texts[i]
+			if !e.account {
+				continue
+			}
+			g := probability(c, scores[i], e) / accounts
+			if right(e) {
+				g -= 1 / accounts
+			}
+			d[0] += g * scores[i]
+			if e.found {
+				d[1] += g * float64(e.rules)
+				d[2] += g
+			}
+			d[3] += g
+		}
+		for k := range c {
+			if c[k] -= pace * d[k]; k < 3 {
+				c[k] = max(c[k], 0)
+			}
+		}
+	}
+	return c
 }
 
-// curve is the logistic curve through the scores (Platt): slope and intercept.
-// Both kinds of text weigh the same, for the corpus has more urgent ones than any
-// waiting room.
-func curve(texts []example, scores []float64, right func(*example) bool) [2]float64 {
-	positive := 0.0
-	for i := range texts {
-		if right(&texts[i]) {
-			positive++
-		}
+func probability(c learned.Curve, score float64, e *example) float64 {
+	x := c[0]*score + c[3]
+	if e.found {
+		x += c[1]*float64(e.rules) + c[2]
 	}
-	weight := [2]float64{0.5 / (float64(len(texts)) - positive), 0.5 / positive}
-	a, b := 1.0, 0.0
-	for range 4000 {
-		da, db := 0.0, 0.0
-		for i := range texts {
-			want := 0
-			if right(&texts[i]) {
-				want = 1
-			}
-			d := (logistic(a*scores[i]+b) - float64(want)) * weight[want]
-			da += d * scores[i]
-			db += d
-		}
-		a, b = a-da, b-db
-	}
-	return [2]float64{a, b}
+	return logistic(x)
 }
 
 // report says what cross-validation found.
-func report(out io.Writer, head int, texts []example, scores []float64, right func(*example) bool, threshold float64) {
-	fmt.Fprintf(out, "head %d, threshold %.2f:\n", head, threshold)
+func report(out io.Writer, name string, texts []example, right, found func(i int) bool) {
 	for _, account := range []bool{false, true} {
 		var n [2][2]int
 		for i := range texts {
 			if texts[i].account != account {
 				continue
 			}
-			is, found := 0, 0
-			if right(&texts[i]) {
+			is, was := 0, 0
+			if right(i) {
 				is = 1
 			}
-			if scores[i] > threshold {
-				found = 1
+			if found(i) {
+				was = 1
 			}
-			n[is][found]++
+			n[is][was]++
 		}
 		share := func(k int) float64 { return 100 * float64(n[k][1]) / math.Max(1, float64(n[k][0]+n[k][1])) }
-		fmt.Fprintf(out, "  accounts %v: found %.1f%% of %d, raised %.1f%% of %d others\n",
-			account, share(1), n[1][0]+n[1][1], share(0), n[0][0]+n[0][1])
+		fmt.Fprintf(out, "%-8s accounts %-5v: %.1f%% of %d right, %.1f%% of %d wrong\n",
+			name, account, share(1), n[1][0]+n[1][1], share(0), n[0][0]+n[0][1])
 	}
 }
