@@ -106,6 +106,9 @@ func (s *Store) CreateRecording(ctx context.Context, v *consult.Recording, event
 // undoes none of them; v is changed to what is stored. A recording that was
 // deleted meanwhile is a Conflict (recording_deleted).
 func (s *Store) UpdateRecording(ctx context.Context, v *consult.Recording, events []consult.Event) error {
+	if v.State == consult.RecordingDeleted {
+		return consult.Errorf(consult.InternalError, "", "A recording is deleted by ChangeRecording.")
+	}
 	var out *consult.Recording
 	err := s.write(ctx, func(ctx context.Context, q *querier) error {
 		var err error

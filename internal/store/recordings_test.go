@@ -189,6 +189,8 @@ func TestUpdatingARecordingUndoesNothing(t *testing.T) {
 		must(t, err)
 		err = s.UpdateRecording(t.Context(), r, nil)
 		same(t, consult.AsError(err).Reason, consult.ReasonRecordingDeleted)
+		r.State = consult.RecordingDeleted
+		wantCode(t, s.UpdateRecording(t.Context(), r, nil), consult.InternalError)
 	})
 }
 
