@@ -68,7 +68,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 	done
 
 bench: tools build ## Go benchmarks of the hot paths and the API, then whole workloads: BENCH_WORKLOADS, BENCH_ROUNDS, BENCH_SECONDS
-	go test -run '^$$' -bench "$${BENCH_GO:-.}" -benchmem ./sfu/... ./waitingroom/... ./internal/limits/...
+	go test -run '^$$' -bench "$${BENCH_GO:-.}" -benchmem ./sfu/... ./waitingroom/... ./internal/limits/... ./internal/clinical/emergency
 	go test -run '^$$' -bench 'Status|Create' -benchtime 3000x ./api
 	deploy/bench/run.sh ours
 
