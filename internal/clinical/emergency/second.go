@@ -76,7 +76,9 @@ type opinion struct {
 func (s *screening) reread(o opinion, offset int) opinion {
 	t := s.reading()
 	next := opinion{Opinion: s.engine.second.Read(t, &s.scratch)}
-	if offset > 0 && next.Probability <= o.Probability {
+	next.Critical = next.Critical || o.Critical
+	if offset > 0 && next.Score <= o.Score {
+		o.Critical = next.Critical
 		return o
 	}
 	for _, i := range next.Words {
@@ -116,16 +118,25 @@ func sourceOf(files fs.FS) (uint64, error) {
 	return h.Sum64(), nil
 }
 
-// weigh puts the rules' answer and the second reading together. The second
-// reading raises what no rule found. What rules found stands, unless none of
-// them is sure by itself and nothing in the text reads like an emergency: then it
-// is moderate, and the answer says why.
+// weigh puts the rules' answer and the second reading together into one
+// probability. The second reading raises what no rule found. What rules found
+// stands, unless none of them is sure by itself and the text reads like no
+// emergency: then it is moderate, and the answer says why.
 func (e *Engine) weigh(in Input, f finding, r Result, o opinion) Result {
+	found, score := r.Urgency.AtLeast(High), 0
+	if found {
+		score = r.Score
+	}
+	p := e.second.Probability(o.Opinion, score, found)
+	limits := e.second.Limits()
 	switch {
-	case o.Urgent && !r.Urgency.AtLeast(High), o.Critical && !r.Urgency.AtLeast(Critical):
-		return e.raised(in, r, o)
-	case o.Doubtful && r.Urgency.AtLeast(High) && !slices.ContainsFunc(f.hits, certain):
-		return e.doubted(r)
+	case !found && p >= limits.Raise, found && o.Critical && p >= limits.Raise && r.Urgency != Critical:
+		r = e.raised(in, r, o)
+	case found && p < limits.Keep && !slices.ContainsFunc(f.hits, certain):
+		r = e.doubted(r)
+	}
+	if r.Confidence = p; !r.Urgency.AtLeast(High) {
+		r.Confidence = 1 - p
 	}
 	return r
 }
@@ -145,9 +156,8 @@ func (e *Engine) raised(in Input, r Result, o opinion) Result {
 	}
 	if !r.Urgency.AtLeast(High) {
 		r.Condition, r.Name = "", say("group_"+o.Group)
-		r.Confidence = o.Probability
 	}
-	r.Urgency, r.Engine, r.Score = level, "rules+second", 0
+	r.Urgency, r.Engine = level, "rules+second"
 	r.CrisisLine = r.CrisisLine || o.Group == "mental"
 	r.Poison = r.Poison || o.Group == "poisoning"
 	r.RedFlags = append([]RedFlag{flag}, r.RedFlags...)
@@ -162,9 +172,8 @@ func (e *Engine) raised(in Input, r Result, o opinion) Result {
 // doubted is an answer of weak rules that nothing else in the text speaks for.
 func (e *Engine) doubted(r Result) Result {
 	say := func(name string) string { return e.set.messages[name].in(r.Language) }
-	r.Urgency, r.Engine, r.Score = Moderate, "rules+second", 0
+	r.Urgency, r.Engine = Moderate, "rules+second"
 	r.Condition, r.Name, r.CrisisLine, r.Poison = "", say("not_determined"), false, false
-	r.Confidence = e.set.calibration.Other["unclear"]
 	r.Warnings = append(r.Warnings, say("warn_doubt"))
 	r.Actions = []string{say("do_moderate")}
 	if !slices.Contains(r.Questions, say("ask_worse")) {
