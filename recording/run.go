@@ -13,14 +13,20 @@ const page = 100
 // Run looks, until ctx ends, for recordings that nobody sees through and for
 // those whose term is over.
 func (s *Service) Run(ctx context.Context) {
-	sweep, retain := s.ticks(s.cfg.SweepEvery), s.ticks(s.cfg.RetainEvery)
-	defer sweep.stop()
-	defer retain.stop()
+	look, sweep, retain := s.ticks(s.cfg.LookEvery), s.ticks(s.cfg.SweepEvery), s.ticks(s.cfg.RetainEvery)
+	defer func() {
+		look.stop()
+		sweep.stop()
+		retain.stop()
+	}()
 	s.retain(ctx)
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-look.due:
+			s.look(ctx)
+			look.arm()
 		case <-sweep.due:
 			s.sweep(ctx)
 			sweep.arm()
@@ -45,30 +51,69 @@ func (s *Service) ticks(every time.Duration) *ticker {
 	return t
 }
 
-// sweep makes good what the bus lost: a session here follows its row, and a
-// recording whose consultation is over, or that was stopped, is ended once the
-// node that captured it has had its time.
+// look makes good what the bus lost: each session here follows its row. It is one
+// query, and none while nobody here may be recorded.
+func (s *Service) look(ctx context.Context) {
+	var here []*session
+	for _, ses := range s.allSessions() {
+		if ses.enabled() {
+			here = append(here, ses)
+		}
+	}
+	if len(here) == 0 {
+		return
+	}
+	open, err := s.openRows(ctx)
+	if err != nil {
+		s.log.Warn("open recordings not looked for, tried again soon", "err", err)
+		return
+	}
+	for _, ses := range here {
+		if ses.agrees(open) {
+			continue
+		}
+		s.load(ctx, ses)
+	}
+}
+
+// sweep ends recordings that nobody sees through: of consultations that are over,
+// or stopped, once the node that captured them has had its time.
 func (s *Service) sweep(ctx context.Context) {
-	call, cancel := context.WithTimeout(ctx, callTimeout)
-	open, err := s.deps.Store.OpenRecordings(call)
-	cancel()
+	open, err := s.openRows(ctx)
 	if err != nil {
 		s.log.Warn("open recordings not looked for, tried again soon", "err", err)
 		return
 	}
 	for i := range open {
-		if ctx.Err() != nil {
-			return
-		}
 		r := &open[i]
 		if ses := s.peek(r.SessionID); ses != nil && ses.scope == r.Scope && ses.enabled() {
-			s.load(ctx, ses)
-			continue
+			continue // look follows it
 		}
-		if err := s.orphan(ctx, r); err != nil {
+		if err := s.orphan(ctx, r); err != nil && ctx.Err() == nil {
 			s.log.Warn("recording not ended, tried again soon", "recording_id", r.ID, "err", err)
 		}
 	}
+}
+
+func (s *Service) openRows(ctx context.Context) ([]consult.Recording, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return s.deps.Store.OpenRecordings(ctx)
+}
+
+// agrees reports whether what is captured for the session is what the rows say.
+func (s *session) agrees(open []consult.Recording) bool {
+	now, goes := s.recording(), ""
+	for i := range open {
+		if open[i].SessionID == s.id && open[i].Scope == s.scope && s.svc.goesOn(&open[i]) {
+			goes = open[i].ID
+			break
+		}
+	}
+	if now == nil {
+		return goes == ""
+	}
+	return goes == now.ID
 }
 
 // orphan ends a recording that nobody here captures and whose time is over.

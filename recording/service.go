@@ -31,9 +31,10 @@ type Config struct {
 	Checkpoint time.Duration
 	// RetryAfter is the first pause after a store that did not answer.
 	RetryAfter time.Duration
-	// SweepEvery is how often recordings are looked for that nobody here sees
-	// through, RetainEvery how often for those whose term is over.
-	SweepEvery, RetainEvery time.Duration
+	// LookEvery is how often it is looked whether another node has started or
+	// stopped something, SweepEvery how often for recordings that nobody sees
+	// through, RetainEvery for those whose term is over.
+	LookEvery, SweepEvery, RetainEvery time.Duration
 	// Alone says that no other node records.
 	Alone bool
 	// OrphanAfter is how long another node may take over what it has captured of a
@@ -46,8 +47,8 @@ type Config struct {
 // DefaultConfig returns the intervals of production.
 func DefaultConfig(dir string) Config {
 	return Config{
-		Dir: dir, Checkpoint: 10 * time.Second, RetryAfter: 2 * time.Second, SweepEvery: 30 * time.Second,
-		RetainEvery: time.Hour, OrphanAfter: 2 * time.Minute, CloseWithin: 8 * time.Second,
+		Dir: dir, Checkpoint: 10 * time.Second, RetryAfter: 2 * time.Second, LookEvery: 500 * time.Millisecond,
+		SweepEvery: 30 * time.Second, RetainEvery: time.Hour, OrphanAfter: 2 * time.Minute, CloseWithin: 8 * time.Second,
 	}
 }
 
@@ -123,9 +124,11 @@ func (s *Service) Attach(sc consult.Scope, sessionID string, changed func()) (de
 	}
 	ses.mu.Lock()
 	ses.attached, ses.changed = true, changed
+	ses.attachments++
+	mine := ses.attachments
 	ses.mu.Unlock()
 	return sync.OnceFunc(func() {
-		ses.abandon()
+		ses.abandon(mine)
 		s.tidy(ses)
 	})
 }
@@ -258,7 +261,10 @@ func (s *Service) Close(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	for _, ses := range s.allSessions() {
-		ses.abandon()
+		ses.mu.Lock()
+		newest := ses.attachments
+		ses.mu.Unlock()
+		ses.abandon(newest)
 		ses.save(ctx)
 	}
 	for _, k := range keepers {
@@ -288,9 +294,7 @@ func (s *Service) Close(ctx context.Context) error {
 
 // openOf lists the open recordings of a session, oldest first.
 func (s *Service) openOf(ctx context.Context, sc consult.Scope, sessionID string) ([]consult.Recording, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	all, err := s.deps.Store.OpenRecordings(ctx)
+	all, err := s.openRows(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,9 @@ type session struct {
 	// attached says that the room is here. Without it the session is kept only
 	// while something is unsaved, and nothing is recorded.
 	attached bool
+	// attachments counts the rooms, so that one that ends late does not take the
+	// session from the next.
+	attachments int
 }
 
 // live is a recording that was started. Guarded by the session's mu.
@@ -215,10 +218,14 @@ func (s *session) fail(k *keeper, reason string) {
 	s.notify()
 }
 
-// abandon ends the capture because the room is gone. The recording stays
-// started.
-func (s *session) abandon() {
+// abandon ends the capture because the room of that number is gone. The
+// recording stays started.
+func (s *session) abandon(attachment int) {
 	s.mu.Lock()
+	if s.attachments != attachment {
+		s.mu.Unlock()
+		return
+	}
 	s.attached = false
 	s.settleLocked(consult.RecordingLost)
 	l := s.live

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -37,14 +38,15 @@ func (b *deafBus) Subscribe(topic string, fn func([]byte)) func() {
 // twoNodes are two servers with real tokens over one database and one Redis.
 // Their clock is the machine's: within a second means within a second.
 type twoNodes struct {
-	t      *testing.T
-	scope  consult.Scope
-	store  *store.Store
-	nodes  [2]*world
-	buses  [2]*deafBus
-	keys   *auth.Keys
-	tokens *auth.Tokens
-	issued string // the last room token
+	recordable bool // what is created may be recorded
+	t          *testing.T
+	scope      consult.Scope
+	store      *store.Store
+	nodes      [2]*world
+	buses      [2]*deafBus
+	keys       *auth.Keys
+	tokens     *auth.Tokens
+	issued     string // the last room token
 }
 
 func newTwoNodes(t *testing.T) *twoNodes {
@@ -81,8 +83,9 @@ func newTwoNodes(t *testing.T) *twoNodes {
 		w.svc = consult.NewService(w.store, bus, time.Now, log)
 		w.queue = waitingroom.New(w.store, w.rdb.Client(), bus, w.svc, time.Now, waitingroom.Config{}, log)
 		t.Cleanup(w.queue.Close)
+		w.record(SystemClock{}, bus, false)
 		w.srv, err = New(w.cfg, Deps{
-			Tokens: n.tokens, Links: fakeLinks{}, Consultations: w.svc, Tickets: w.queue, Queue: w.queue, Store: w.store,
+			Recordings: w.rec, Tokens: n.tokens, Links: fakeLinks{}, Consultations: w.svc, Tickets: w.queue, Queue: w.queue, Store: w.store,
 			Media: w.media, Bus: bus, Clock: SystemClock{}, Log: slog.New(slog.NewTextHandler(w.logs, nil)), Metrics: w.metrics,
 		})
 		must(t, err)
@@ -91,7 +94,10 @@ func newTwoNodes(t *testing.T) *twoNodes {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
+			var recordings sync.WaitGroup
+			recordings.Go(func() { w.rec.Run(run) })
 			w.srv.Run(run)
+			recordings.Wait()
 		}()
 		w.stopRun = func() {
 			cancel()
@@ -119,7 +125,7 @@ func (n *twoNodes) token(c *consult.Consultation, role consult.Role, subject str
 func (n *twoNodes) create() *consult.Consultation {
 	n.t.Helper()
 	c, err := n.nodes[0].svc.Create(n.t.Context(), n.scope, consult.System, consult.CreateRequest{
-		DoctorID: "doc_1", PatientID: "pat_1", DoctorName: "Dr. Ada", KeyID: "key_one",
+		DoctorID: "doc_1", PatientID: "pat_1", DoctorName: "Dr. Ada", KeyID: "key_one", EnableRecording: n.recordable,
 	})
 	must(n.t, err)
 	return c

@@ -110,7 +110,7 @@ func TestSchemasAreComplete(t *testing.T) {
 	for _, m := range []message{
 		joinedMessage{}, waitingMessage{}, admittedMessage{}, resumedMessage{}, answerMessage{}, slotsMessage{},
 		participantsMessage{}, chatMessage{}, queueMessage{}, watchingMessage{}, sessionMessage{}, endedMessage{}, presenceMessage{},
-		movedMessage{}, ackMessage{}, pongMessage{}, errorMessage{},
+		movedMessage{}, ackMessage{}, pongMessage{}, errorMessage{}, recordingMessage{},
 	} {
 		want = append(want, "server."+m.kind()+".json")
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/chatmed/chatmed/internal/auth"
 	"github.com/chatmed/chatmed/internal/consult"
+	"github.com/chatmed/chatmed/recording"
 	"github.com/chatmed/chatmed/waitingroom"
 )
 
@@ -87,6 +88,33 @@ type Presence interface {
 	Attend(ctx context.Context, sc consult.Scope, doctorID string) (leave func())
 }
 
+// Recordings is the recording of consultations, and what people say to it.
+type Recordings interface {
+	// Attach makes the room known, before anybody enters; changed, which must not
+	// block, is called when State has changed.
+	Attach(sc consult.Scope, sessionID string, changed func()) (detach func())
+	// Sync tells what the consultation is now, its end too.
+	Sync(ctx context.Context, c *consult.Consultation)
+	State(sessionID, participantID string) recording.View
+	// Start and Stop are the doctor's.
+	Start(ctx context.Context, sc consult.Scope, sessionID string, actor consult.Actor) (*consult.Recording, error)
+	Stop(ctx context.Context, sc consult.Scope, sessionID string, actor consult.Actor) error
+
+	Presences
+}
+
+// Presences are who may be heard and seen in a recording.
+type Presences interface {
+	// Enter comes before somebody has media: unless they have granted, nothing is
+	// recorded any more when it returns.
+	Enter(ctx context.Context, c *consult.Consultation, p recording.Person)
+	// Leave comes when their media is gone.
+	Leave(sessionID, participantID string)
+	// Decide is what they say. A withdrawal is in force when it returns, whatever
+	// it returns.
+	Decide(ctx context.Context, sessionID, participantID string, d recording.Decision) error
+}
+
 // Tokens checks room and dashboard tokens, and issues the doctor's own when
 // they admit from the dashboard.
 type Tokens interface {
@@ -137,6 +165,7 @@ type Deps struct {
 	Tickets       Tickets
 	Queue         Queue
 	Emergencies   Emergencies
+	Recordings    Recordings
 	Store         Store
 	Media         Media
 	Bus           Bus

@@ -193,9 +193,17 @@ type fakeMedia struct {
 	gate chan struct{}
 	// holding counts the joins that wait for the gate.
 	holding int
+	// joining is called at each join, if set.
+	joining func(r sfu.JoinRequest)
 }
 
 func (m *fakeMedia) Join(ctx context.Context, r sfu.JoinRequest) (Leg, sfu.Answer, error) {
+	m.mu.Lock()
+	joining := m.joining
+	m.mu.Unlock()
+	if joining != nil {
+		joining(r)
+	}
 	switch r.OfferSDP {
 	case "bad":
 		return nil, sfu.Answer{}, consult.Errorf(consult.BadRequest, consult.ReasonBadOffer, "bad offer")

@@ -57,6 +57,7 @@ type inside struct {
 	Participants []participantView `json:"participants"`
 	Chat         []chatView        `json:"chat"`
 	Queue        *[]ticketView     `json:"queue,omitempty"`
+	Recording    *recordingView    `json:"recording,omitempty"`
 }
 
 // identity is what a client is told about itself.
@@ -356,6 +357,7 @@ func (r *room) enlist(e entry) *participant {
 func (r *room) enter(p *participant) {
 	o := p.held
 	p.stage, p.held, p.ticketID, p.told = entering, nil, "", ""
+	r.comes(p)
 	if o == nil {
 		r.closeMedia(p)
 		p.media.sources = nil
@@ -399,6 +401,7 @@ func (r *room) insideFor(p *participant) inside {
 	if p.media.leg != nil {
 		in.Slots = slotViews(p.media.leg.Slots())
 	}
+	in.Recording = r.recordingFor(p, true)
 	if p.role == consult.Doctor {
 		tickets := r.tickets()
 		in.Queue = &tickets

@@ -121,7 +121,7 @@ func (r *room) closeMedia(p *participant) {
 			leg.Close()
 		}
 		return nil, sfu.Answer{}, nil
-	}, func(Leg, sfu.Answer, error) {})
+	}, func(Leg, sfu.Answer, error) { r.silent(p) })
 }
 
 // publishes notes what an answered offer carries. Mutes that came meanwhile hold.

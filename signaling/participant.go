@@ -58,6 +58,12 @@ type participant struct {
 	told string
 
 	media mediaState
+
+	// present says that the recording counts the participant as here; going, that
+	// it is told otherwise once the media is closed.
+	present, going bool
+	// heard is what the client was told last about the recording, encoded.
+	heard string
 }
 
 // offered is an offer and what its m-lines carry.
@@ -162,7 +168,7 @@ func (r *room) remove(p *participant) {
 	}
 	p.grace.stop()
 	r.srv.unregister(p.id)
-	r.closeMedia(p)
+	r.goes(p)
 	if p.stage == inCall {
 		if p.saved {
 			r.gone = append(r.gone, leaving{p.participation(r.scope, r.id), r.now()})

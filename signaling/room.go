@@ -30,7 +30,7 @@ type room struct {
 	keyID string
 
 	// Notices that are in the mailbox already, so that they do not pile up.
-	refreshing, queueing atomic.Bool
+	refreshing, queueing, recording atomic.Bool
 
 	// Owned by the loop.
 	c *consult.Consultation // nil until it could be read
@@ -51,6 +51,8 @@ type room struct {
 	retrying *timer
 	unlisten func()
 	unwatch  func()
+	// detach gives the recording of the consultation up.
+	detach func()
 	// watching is the doctor whose queue is watched.
 	watching string
 	unkey    func()
@@ -116,6 +118,7 @@ func (r *room) queueSoon() {
 // run is the loop. It ends when nobody is or can come back, or on Shutdown.
 func (r *room) run() {
 	defer close(r.done)
+	r.detach = r.srv.deps.Recordings.Attach(r.scope, r.id, r.recordingSoon)
 	r.unlisten = r.srv.deps.Bus.Subscribe(consult.SessionTopic(r.id), func([]byte) { r.refreshSoon() })
 	r.refresh()
 	for {
@@ -158,6 +161,7 @@ func (r *room) finish() {
 	r.people = nil
 	r.attend()
 	r.jobs.Wait()
+	r.detach()
 	if r.stopping {
 		r.srv.retire(r)
 	}
@@ -191,6 +195,7 @@ func (r *room) refresh() {
 	if !r.opened && !c.Status.Final() {
 		r.open()
 	}
+	r.syncRecording()
 	if c.Status.Final() {
 		r.conclude()
 		return

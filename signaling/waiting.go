@@ -98,7 +98,7 @@ func seconds(d time.Duration) int { return max(0, int(math.Round(d.Seconds()))) 
 // mustWait makes p wait, or wait for something else than before, and says so.
 func (r *room) mustWait(p *participant, why string) {
 	if p.stage != waits { // sent back to the waiting room
-		r.closeMedia(p)
+		r.goes(p)
 		if p.saved {
 			r.gone = append(r.gone, leaving{p.participation(r.scope, r.id), r.now()})
 			p.saved, p.joinedAt = false, time.Time{}

@@ -17,6 +17,7 @@ import (
 	"github.com/chatmed/chatmed/internal/cluster"
 	"github.com/chatmed/chatmed/internal/consult"
 	"github.com/chatmed/chatmed/internal/store"
+	"github.com/chatmed/chatmed/recording"
 	"github.com/chatmed/chatmed/waitingroom"
 )
 
@@ -38,7 +39,12 @@ type world struct {
 	rdb   *cluster.Redis
 	queue *waitingroom.Service
 	svc   *consult.Service
+	// takes is what the recorder captures; dir is where, over restarts.
+	takes *fakeCapturer
+	dir   string
+	chain *flakyChain
 
+	rec     *recording.Service
 	srv     *Server
 	http    *httptest.Server
 	metrics *prometheus.Registry
@@ -113,8 +119,9 @@ func (w *world) start() {
 	}
 	var err error
 	w.metrics = prometheus.NewRegistry()
+	w.record(w.clock, bus, true)
 	w.srv, err = New(w.cfg, Deps{
-		Tokens: verifier, Links: fakeLinks{}, Consultations: w.svc, Tickets: w.queue, Queue: w.queue, Emergencies: fakeLines{}, Store: w.store,
+		Tokens: verifier, Links: fakeLinks{}, Consultations: w.svc, Tickets: w.queue, Queue: w.queue, Emergencies: fakeLines{}, Recordings: w.rec, Store: w.store,
 		Media: w.media, Bus: bus, Clock: w.clock, Log: slog.New(slog.NewTextHandler(w.logs, nil)),
 		Metrics: w.metrics,
 	})
@@ -141,6 +148,9 @@ func (w *world) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := w.srv.Shutdown(ctx); err != nil {
+		w.t.Error(err)
+	}
+	if err := w.rec.Close(ctx); err != nil {
 		w.t.Error(err)
 	}
 	w.stopRun()

@@ -28,6 +28,8 @@ import (
 	"github.com/chatmed/chatmed/internal/limits"
 	"github.com/chatmed/chatmed/internal/store"
 	"github.com/chatmed/chatmed/internal/telemetry"
+	"github.com/chatmed/chatmed/recording"
+	"github.com/chatmed/chatmed/recording/vault"
 	"github.com/chatmed/chatmed/sfu"
 	"github.com/chatmed/chatmed/signaling"
 	"github.com/chatmed/chatmed/waitingroom"
@@ -55,6 +57,8 @@ type app struct {
 	consultations *consult.Service
 	waitingRoom   *waitingroom.Service
 	media         *sfu.SFU
+	vault         *vault.Vault
+	recordings    *recording.Service
 	signal        *signaling.Server
 	monitor       *api.Monitor
 	handler       http.Handler
@@ -103,6 +107,12 @@ func newApp(ctx context.Context, cfg *config.Config, now consult.Clock) (a *app,
 		return err
 	})
 	if err = a.openMedia(); err != nil {
+		return a, err
+	}
+	if err = a.openRecordings(); err != nil {
+		return a, err
+	}
+	if err = a.openSignalling(); err != nil {
 		return a, err
 	}
 	return a, a.openHTTP()
@@ -169,16 +179,18 @@ func (a *app) openMedia() (err error) {
 	if !hasIPv6() && !a.cfg.NodeIP.IsLoopback() {
 		media.Addr = "0.0.0.0:" + strconv.Itoa(a.cfg.UDPPort)
 	}
-	if a.media, err = sfu.New(media, a.log, a.registry); err != nil {
-		return err
-	}
+	a.media, err = sfu.New(media, a.log, a.registry)
+	return err
+}
+
+func (a *app) openSignalling() (err error) {
 	cfg := signaling.DefaultConfig()
 	cfg.Origins = origins(a.cfg.PublicURL, a.cfg.RoomURL)
 	cfg.MaxParticipants = a.cfg.MaxParticipants
 	cfg.ResumeGrace, cfg.WaitingGrace, cfg.EmptyGrace = a.cfg.ResumeGrace, a.cfg.WaitingGrace, a.cfg.EmptyGrace
 	a.signal, err = signaling.New(cfg, signaling.Deps{
 		Tokens: a.tokens, Links: a.links, Consultations: a.consultations,
-		Tickets: a.waitingRoom, Queue: a.waitingRoom, Emergencies: emergencyLines{a.cfg.Country}, Store: a.store, Media: legs{a.media},
+		Tickets: a.waitingRoom, Queue: a.waitingRoom, Emergencies: emergencyLines{a.cfg.Country}, Recordings: a.recordings, Store: a.store, Media: legs{a.media},
 		Bus: a.redis.Bus(), Clock: clock{now: a.now}, Log: a.log, Metrics: a.registry,
 	})
 	return err
@@ -214,6 +226,7 @@ func (a *app) start(l listeners) {
 	a.background.Go(func() { a.consultations.Run(ctx, sweepEvery) })
 	a.background.Go(func() { a.waitingRoom.Run(ctx) })
 	a.background.Go(func() { a.signal.Run(ctx) })
+	a.background.Go(func() { a.recordings.Run(ctx) })
 	a.background.Go(func() { a.retain(ctx) })
 	a.web = a.answer(l)
 }
@@ -222,13 +235,13 @@ func (a *app) start(l listeners) {
 const sweepEvery = 10 * time.Second
 
 // stop ends everything in order, within ctx: no more connections, signalling,
-// rooms, requests under way, background work, stores. Requests may finish while
+// recordings, rooms, requests under way, background work, stores. Requests may finish while
 // the calls are being closed, but nothing they use is closed before them.
 func (a *app) stop(ctx context.Context) error {
 	a.stopping.Store(true)
 	answered := a.web.shutdown(ctx)
 	err := a.signal.Shutdown(ctx)
-	err = errors.Join(err, a.media.Close(ctx), <-answered)
+	err = errors.Join(err, a.recordings.Close(ctx), a.media.Close(ctx), <-answered)
 	a.cancel()
 	done := make(chan struct{})
 	go func() { // ends with the background work, which cancel has told to end
@@ -247,8 +260,11 @@ func (a *app) stop(ctx context.Context) error {
 // abandon closes what newApp had opened before it failed.
 func (a *app) abandon(ctx context.Context) error {
 	var err error
+	if a.recordings != nil {
+		err = a.recordings.Close(ctx)
+	}
 	if a.media != nil {
-		err = a.media.Close(ctx)
+		err = errors.Join(err, a.media.Close(ctx))
 	}
 	if a.waitingRoom != nil {
 		a.waitingRoom.Close()

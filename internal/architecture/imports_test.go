@@ -52,11 +52,11 @@ func rules() map[string]rule {
 	const consult, auth = "internal/consult", "internal/auth"
 	all := map[string]rule{
 		"cmd/chatmed": {may: slices.Concat(wired, clinical, []string{
-			"api", "signaling", "waitingroom", "recording", "recording/compose", "recording/journal", "recording/vault", "sfu", "sfu/relay", "web",
+			"api", "signaling", "waitingroom", "recording", "recording/capture", "recording/compose", "recording/journal", "recording/vault", "recording/wording", "sfu", "sfu/relay", "web",
 			consult, auth, "internal/clinical/emergency/places", "internal/limits", "internal/blob", "internal/fhir", "internal/loadtest", "internal/loadtest/pionsfu",
 		})},
 		"api":         {may: append([]string{consult, auth, "internal/limits", "internal/fhir", "waitingroom", "recording/wording", "internal/clinical/emergency/places"}, clinical...)},
-		"signaling":   {may: []string{consult, auth, "sfu", "waitingroom"}},
+		"signaling":   {may: []string{consult, auth, "sfu", "waitingroom", "recording"}},
 		"waitingroom": {may: []string{consult}},
 		"recording":   {may: []string{consult, "sfu", "recording/capture", "recording/compose", "recording/gate", "recording/journal", "recording/vault", "recording/wording"}},
 
