@@ -171,8 +171,16 @@ type screening struct {
 // hit is a rule that holds, with its words.
 type hit struct {
 	rule  *rule
+	level Urgency // the rule's, or moderate when it is outweighed
 	spans []Span
 	signs int
+}
+
+// calm makes a hit moderate, unless its signs leave no doubt.
+func (h *hit) calm() {
+	if h.level.AtLeast(High) && !h.rule.Always {
+		h.level = Moderate
+	}
 }
 
 // finding is what a window came to.
@@ -212,6 +220,11 @@ func (s *screening) screen(src string, offset int) finding {
 	s.collect()
 	f := s.decide(offset)
 	s.sentences(&f)
+	if s.weigh(f.hits).outweighed() {
+		for i := range f.hits {
+			f.hits[i].calm()
+		}
+	}
 	f.language = s.language()
 	for _, id := range s.found {
 		s.isOn[id] = false
@@ -299,7 +312,7 @@ func (s *screening) decide(offset int) finding {
 		if !r.expr.holds(s.has) {
 			continue
 		}
-		h := hit{rule: r}
+		h := hit{rule: r, level: r.Level}
 		r.expr.evidence(s.has, func(id classID) {
 			at := s.where[slices.Index(s.found, id)]
 			if set.kinds[id] != kindModifier {
