@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"net"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +24,8 @@ type call struct {
 	mic, cam *webrtc.TrackLocalStaticSample
 	stop     chan struct{}
 	work     sync.WaitGroup
+	// sent is the number of the newest frame.
+	sent atomic.Int64
 
 	mu    sync.Mutex
 	heard map[string]int // packets by what they carry
@@ -104,7 +108,7 @@ func (c *call) apply(sdp string) {
 	c.work.Go(c.talk)
 }
 
-// talk sends 50 audio and 25 video frames a second.
+// talk sends 50 audio and 25 video frames a second, numbered behind what they say.
 func (c *call) talk() {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -114,10 +118,12 @@ func (c *call) talk() {
 			return
 		case <-tick.C:
 		}
+		c.sent.Store(int64(n))
+		number := strconv.Itoa(n)
 		// Errors say that the connection is closed, which stop says too.
-		_ = c.mic.WriteSample(media.Sample{Data: []byte("\xf8<" + c.name + " audio>"), Duration: 20 * time.Millisecond})
+		_ = c.mic.WriteSample(media.Sample{Data: []byte("\xf8<" + c.name + " audio>" + number), Duration: 20 * time.Millisecond})
 		if n%2 == 0 {
-			_ = c.cam.WriteSample(media.Sample{Data: frame(n%20 == 0, "<"+c.name+" video>"), Duration: 40 * time.Millisecond})
+			_ = c.cam.WriteSample(media.Sample{Data: frame(n%20 == 0, "<"+c.name+" video>"+number), Duration: 40 * time.Millisecond})
 		}
 	}
 }

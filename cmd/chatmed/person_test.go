@@ -38,6 +38,16 @@ type message struct {
 		State string       `json:"state"`
 	} `json:"participants"`
 	Queue []queued `json:"queue"`
+	// Recording is in joined, admitted and resumed; a push has its fields itself.
+	Recording struct {
+		State    string `json:"state"`
+		Wordings []struct {
+			ID       string `json:"id"`
+			Language string `json:"language"`
+			Text     string `json:"text"`
+		} `json:"wordings"`
+	} `json:"recording"`
+	RecordingID string `json:"recording_id"`
 	// Tickets is the queue on its own.
 	Tickets []queued `json:"tickets"`
 	// Chat is the history; Message is one message of chat, or an error's text.
