@@ -43,7 +43,9 @@ type Config struct {
 	Log     *slog.Logger
 	Metrics *Metrics // nil: none
 
-	create func(path string) (file, error) // nil: a file on disk
+	// Create makes the file; nil: a new one on disk that only we can read.
+	Create func(path string) (File, error)
+
 	limits limits
 }
 

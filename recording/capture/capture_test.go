@@ -416,7 +416,7 @@ func (f *faulty) Sync() error {
 
 func withFile(f *faulty) func(*Config) {
 	return func(c *Config) {
-		c.create = func(path string) (file, error) {
+		c.Create = func(path string) (File, error) {
 			made, err := createFile(path)
 			if err != nil {
 				return nil, err

@@ -61,8 +61,8 @@ func Start(cfg Config) (*Recorder, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
-	if cfg.create == nil {
-		cfg.create = createFile
+	if cfg.Create == nil {
+		cfg.Create = createFile
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -94,7 +94,7 @@ func Start(cfg Config) (*Recorder, error) {
 
 // begin makes the file. What can't be begun leaves nothing behind.
 func (r *Recorder) begin() error {
-	f, err := r.cfg.create(r.cfg.Path)
+	f, err := r.cfg.Create(r.cfg.Path)
 	if err != nil {
 		return fmt.Errorf("capture: %w", err)
 	}
@@ -288,8 +288,8 @@ func cause(err error) string {
 	return "failing"
 }
 
-// file is what a segment is written to.
-type file interface {
+// File is what a segment is written to.
+type File interface {
 	Write(p []byte) (int, error)
 	Sync() error
 	Truncate(size int64) error
@@ -297,7 +297,7 @@ type file interface {
 }
 
 // createFile makes a file nobody else can read, and has its name on disk.
-func createFile(path string) (file, error) {
+func createFile(path string) (File, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
@@ -314,7 +314,7 @@ func createFile(path string) (file, error) {
 
 // tally counts and sums what was written in whole.
 type tally struct {
-	file  file
+	file  File
 	sum   hash.Hash
 	bytes int64
 }
