@@ -113,3 +113,6 @@ func (q *ProofPeer) Video(layer int, seq uint16, ts uint32, first, last, key boo
 func (q *ProofPeer) Report(ntp uint64, ts uint32) {
 	q.v.rtcp(&rtcp.SenderReport{SSRC: ssrcMic, NTPTime: ntp, RTPTime: ts})
 }
+
+// Forwarded is how many packets have gone out.
+func (p *ProofRoom) Forwarded() int { return int(p.r.counter("packets_forwarded_total")) }

@@ -27,6 +27,7 @@ const (
 	maxNotes   = 1024 // of drops, in a batch
 	firstBytes = 256 << 10
 	firstItems = 1 << 10
+	keepBytes  = 2 << 20
 )
 
 func (l limits) withDefaults() limits {
@@ -154,7 +155,7 @@ func (q *queue) addLocked(it item) {
 	if q.over {
 		return
 	}
-	if q.in.first.IsZero() {
+	if q.in.first.IsZero() && it.kind != itemReport { // a report may have come long before
 		q.in.first = it.at
 	}
 	q.in.items = append(q.in.items, it)
@@ -253,8 +254,11 @@ func (q *queue) take() batch {
 	return b
 }
 
-// give returns a batch that is on disk.
+// give returns a batch that is on disk. What a flood has made of it is let go.
 func (q *queue) give(b batch) {
+	if cap(b.data) > keepBytes && len(b.data) < cap(b.data)/8 {
+		b.data = make([]byte, 0, firstBytes)
+	}
 	b.clear()
 	q.mu.Lock()
 	defer q.mu.Unlock()

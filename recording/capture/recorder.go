@@ -156,7 +156,7 @@ func (r *Recorder) commit(b *batch) error {
 			return err
 		}
 		if r.journal.Pending() >= frameBytes {
-			if err := r.journal.Flush(); err != nil {
+			if err := r.flush(); err != nil {
 				return err
 			}
 		}
@@ -165,6 +165,15 @@ func (r *Recorder) commit(b *batch) error {
 	if err := r.writeDrops(b.drops); err != nil {
 		return err
 	}
+	if err := r.flush(); err != nil {
+		return err
+	}
+	r.cfg.Metrics.flushed(time.Since(began), r.out.bytes-before, c.audio, c.video)
+	return nil
+}
+
+// flush has everything entered on disk.
+func (r *Recorder) flush() error {
 	if err := r.journal.Flush(); err != nil {
 		return err
 	}
@@ -174,7 +183,6 @@ func (r *Recorder) commit(b *batch) error {
 	r.mu.Lock()
 	r.book.wrote(r.out)
 	r.mu.Unlock()
-	r.cfg.Metrics.flushed(time.Since(began), r.out.bytes-before, c.audio, c.video)
 	return nil
 }
 
@@ -218,9 +226,11 @@ func (r *Recorder) writeDrops(drops []drop) error {
 	return r.append(entries)
 }
 
-// giveUp makes the file end with its last whole frame and counts what is lost.
+// giveUp makes the file end with the last frame that was on disk, and counts what
+// is lost.
 func (r *Recorder) giveUp(b *batch) {
-	cut := r.out.file.Truncate(r.out.bytes)
+	safe := r.Summary().Bytes
+	cut := r.out.file.Truncate(safe)
 	_ = r.out.file.Sync()
 	rest := r.queue.take()
 	rest.items = append(b.items[r.entered:], rest.items...)

@@ -71,11 +71,13 @@ type Packet struct {
 	// 0-1: clockwise quarter turns needed, bit 2: flip, bit 3: back camera), -1
 	// where the packet has none.
 	Orientation int8
-	Payload     []byte // without RTP header and padding
+	Payload     []byte // without RTP header and padding; empty, without a Codec, for padding alone
 }
 
 // Report is a sender report of a stream (RFC 3550 section 6.4.1): the
-// publisher's wall clock at an RTP time.
+// publisher's wall clock at an RTP time. The newest one that came before the
+// stream was taken is there too, so At may lie before the gate opened, and be
+// negative.
 type Report struct {
 	Stream uint32
 	At     time.Duration
