@@ -276,7 +276,7 @@ func (s *session) pending() bool {
 
 func (s *session) saveSoon() {
 	if s.pending() {
-		s.svc.later(s.save)
+		s.soon("save", s.save)
 	}
 }
 

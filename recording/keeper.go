@@ -139,10 +139,11 @@ func (k *keeper) closeLocked(why string) {
 	}
 }
 
-func (k *keeper) ending() bool {
+// ended is how the recording ends, nil while it goes on.
+func (k *keeper) ended() *ending {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.end != nil
+	return k.end
 }
 
 // segment is the next one of rec.

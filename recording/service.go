@@ -175,7 +175,7 @@ func (s *Service) load(ctx context.Context, ses *session) {
 	}
 	if err := ses.exclusively(ctx, func() error { return ses.load(ctx) }); err != nil {
 		s.log.Error("recording not brought up to date", "session_id", ses.id, "err", err)
-		s.later(func(ctx context.Context) { s.load(ctx, ses) })
+		ses.soon("load", func(ctx context.Context) { s.load(ctx, ses) })
 	}
 }
 

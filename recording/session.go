@@ -38,6 +38,8 @@ type session struct {
 	// unsaved are decisions against recording that hold although the store did
 	// not take them yet.
 	unsaved []consult.Consent
+	// due are the things that are tried again soon, so that each is once.
+	due     map[string]bool
 	live    *live  // nil: not started
 	failed  string // why the last recording ended by a fault; "" if not
 	// attached says that the room is here. Without it the session is kept only
@@ -63,7 +65,7 @@ type live struct {
 func newSession(s *Service, sc consult.Scope, id string) *session {
 	return &session{
 		svc: s, scope: sc, id: id, one: make(chan struct{}, 1), people: map[string]Person{},
-		last: map[gate.Person]consult.Consent{}, decided: map[gate.Person]int{},
+		last: map[gate.Person]consult.Consent{}, decided: map[gate.Person]int{}, due: map[string]bool{},
 	}
 }
 
@@ -152,7 +154,7 @@ func (s *session) settleLocked(why string) {
 		// media is there whom nobody announced, or not gone yet.
 		if !l.capture.Open(people) {
 			s.shutLocked(now)
-			s.svc.later(func(context.Context) { s.settle() })
+			s.soonLocked("settle", func(context.Context) { s.settle() })
 		} else if !l.open {
 			l.open, l.ever, l.since = true, true, now
 			s.svc.metrics.gate.WithLabelValues("open").Inc()
@@ -171,6 +173,26 @@ func (s *session) shutLocked(now time.Time) {
 		l.recorded += now.Sub(l.since)
 		s.svc.metrics.gate.WithLabelValues("shut").Inc()
 	}
+}
+
+// soonLocked tries something again after a pause, once at a time.
+func (s *session) soonLocked(what string, fn func(context.Context)) {
+	if s.due[what] {
+		return
+	}
+	s.due[what] = true
+	s.svc.later(func(ctx context.Context) {
+		s.mu.Lock()
+		delete(s.due, what)
+		s.mu.Unlock()
+		fn(ctx)
+	})
+}
+
+func (s *session) soon(what string, fn func(context.Context)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.soonLocked(what, fn)
 }
 
 // settle makes the capture what the gate says, again.

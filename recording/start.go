@@ -101,7 +101,7 @@ func (s *Service) goesOn(r *consult.Recording) bool {
 	s.mu.Lock()
 	k := s.keepers[r.ID]
 	s.mu.Unlock()
-	return k == nil || !k.ending()
+	return k == nil || k.ended() == nil
 }
 
 // recording is the recording that goes on here, or nil.
@@ -192,6 +192,9 @@ func (s *session) begin(ctx context.Context, rec consult.Recording, actor consul
 	s.settleLocked(consult.RecordingNoConsent)
 	s.mu.Unlock()
 	s.notify()
+	if end := k.ended(); end != nil && end.failed { // before we were its session
+		s.fail(k, end.reason)
+	}
 	if actor != consult.System {
 		s.svc.announce(ctx, &rec, consult.EventRecordingStarted, actor)
 	}

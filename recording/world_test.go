@@ -37,7 +37,7 @@ type world struct {
 	takes  *fakeCapturer
 	queued *fakeComposer
 	vault  *fakeVault
-	logs   *bytes.Buffer
+	logs   *logs
 
 	rec    *Service
 	detach []func()
@@ -49,7 +49,7 @@ func newWorld(t *testing.T) *world {
 		t: t, scope: consult.Scope{AccountID: "acc_one", Mode: consult.Live}, dir: t.TempDir(),
 		clock: &fakeClock{now: time.Date(2025, 1, 15, 10, 30, 0, 0, time.UTC)},
 		blobs: &fakeBlobs{objects: map[string][]byte{}}, queued: &fakeComposer{}, vault: &fakeVault{key: "age1server"},
-		logs: &bytes.Buffer{},
+		logs: &logs{},
 	}
 	w.takes = &fakeCapturer{clock: w.clock}
 	ctx := context.Background()
@@ -81,7 +81,7 @@ func (w *world) start(change ...func(*Config)) {
 		Wordings: func(keeper string, _ int) []consult.Wording {
 			return []consult.Wording{wordingOf("en", "Recorded and kept by "+keeper), wordingOf("fr", "Enregistré par "+keeper)}
 		},
-		Clock: w.clock, Log: slog.New(slog.NewTextHandler(&lockedWriter{w: w.logs}, nil)), Metrics: prometheus.NewRegistry(),
+		Clock: w.clock, Log: slog.New(slog.NewTextHandler(w.logs, nil)), Metrics: prometheus.NewRegistry(),
 	})
 	must(w.t, err)
 }
@@ -219,16 +219,22 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// lockedWriter lets goroutines log into one buffer.
-type lockedWriter struct {
+// logs keeps what was logged.
+type logs struct {
 	mu sync.Mutex
-	w  *bytes.Buffer
+	b  bytes.Buffer
 }
 
-func (l *lockedWriter) Write(p []byte) (int, error) {
+func (l *logs) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.w.Write(p)
+	return l.b.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 type noBus struct{}
