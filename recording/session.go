@@ -39,9 +39,9 @@ type session struct {
 	// not take them yet.
 	unsaved []consult.Consent
 	// due are the things that are tried again soon, so that each is once.
-	due     map[string]bool
-	live    *live  // nil: not started
-	failed  string // why the last recording ended by a fault; "" if not
+	due    map[string]bool
+	live   *live  // nil: not started
+	failed string // why the last recording ended by a fault; "" if not
 	// attached says that the room is here. Without it the session is kept only
 	// while something is unsaved, and nothing is recorded.
 	attached bool
