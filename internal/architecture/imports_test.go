@@ -97,6 +97,7 @@ func rules() map[string]rule {
 		"internal/architecture":      {},
 		"internal/cluster/redistest": {},
 		"internal/store/pgtest":      {},
+		"internal/blob/s3test":       {},
 	}
 	for _, engine := range clinical {
 		all[engine] = rule{may: []string{consult}, never: http}
