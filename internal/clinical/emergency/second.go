@@ -62,7 +62,33 @@ func (s *screening) reading() *learned.Text {
 			t.Concepts = append(t.Concepts, learned.Concept{Token: int(at.from), Feature: s.engine.features[id][m.judge(at)]})
 		}
 	}
+	t.Signs = s.spoken()
 	return t
+}
+
+// spoken counts the tokens of sentences in which a sign is spoken of.
+func (s *screening) spoken() int {
+	m := &s.m
+	said := make([]bool, len(m.tokens))
+	for _, id := range m.touched {
+		if k := s.engine.set.kinds[id]; k == kindSign || k == kindMild {
+			for _, at := range m.at[id] {
+				said[at.from] = true
+			}
+		}
+	}
+	total, n, any := 0, 0, false
+	for i := range m.tokens {
+		if m.tokens[i].Break {
+			n, any = 0, false
+		}
+		if n++; said[i] && !any {
+			any, total = true, total+n
+		} else if any {
+			total++
+		}
+	}
+	return total
 }
 
 // opinion is the second reading of a whole text.
@@ -76,9 +102,9 @@ type opinion struct {
 func (s *screening) reread(o opinion, offset int) opinion {
 	t := s.reading()
 	next := opinion{Opinion: s.engine.second.Read(t, &s.scratch)}
-	next.Critical = next.Critical || o.Critical
+	next.Critical, next.Signs = next.Critical || o.Critical, next.Signs+o.Signs
 	if offset > 0 && next.Score <= o.Score {
-		o.Critical = next.Critical
+		o.Critical, o.Signs = next.Critical, next.Signs
 		return o
 	}
 	for _, i := range next.Words {

@@ -14,6 +14,9 @@ type Text struct {
 	Denied []bool
 	// Concepts are in any order.
 	Concepts []Concept
+	// Signs is how many tokens the sentences have in which a sign of illness is
+	// spoken of, be it denied. Who writes of nothing else adds none.
+	Signs int
 }
 
 // Concept is a concept of the rules at the token where it begins.

@@ -11,7 +11,7 @@ import (
 	"math"
 )
 
-const magic = "cmlr0003"
+const magic = "cmlr0004"
 
 //go:embed weights.bin
 var embedded []byte
@@ -41,7 +41,7 @@ func Encode(p *Parameters) ([]byte, error) {
 	number := func(v float64) {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(float32(v)))
 	}
-	for _, v := range []float64{p.Limits.Raise, p.Limits.Keep, p.Limits.Critical, p.Curve[0], p.Curve[1], p.Curve[2], p.Curve[3]} {
+	for _, v := range []float64{p.Limits.Raise, p.Limits.Keep, p.Limits.Critical, p.Curve[0], p.Curve[1], p.Curve[2], p.Curve[3], p.Curve[4]} {
 		number(v)
 	}
 	for h := range heads {
@@ -92,7 +92,7 @@ func Decode(file []byte) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("learned: %w", err)
 	}
-	const size = len(magic) + 8 + 7*4 + int(heads)*(2*4+buckets) + len(Groups)<<GroupBits
+	const size = len(magic) + 8 + 8*4 + int(heads)*(2*4+buckets) + len(Groups)<<GroupBits
 	raw, err := io.ReadAll(io.LimitReader(z, int64(size)+1))
 	if err != nil {
 		return nil, fmt.Errorf("learned: %w", err)
@@ -119,7 +119,7 @@ func Decode(file []byte) (*Model, error) {
 		return w
 	}
 	for _, into := range []*float64{
-		&m.limits.Raise, &m.limits.Keep, &m.limits.Critical, &m.curve[0], &m.curve[1], &m.curve[2], &m.curve[3],
+		&m.limits.Raise, &m.limits.Keep, &m.limits.Critical, &m.curve[0], &m.curve[1], &m.curve[2], &m.curve[3], &m.curve[4],
 	} {
 		*into = float64(number())
 	}

@@ -65,8 +65,22 @@ type Limits struct {
 
 // Curve is the logistic curve that turns both readings into a probability: the
 // weight of the score, of the rules' score, of their having found something
-// urgent, and the intercept. None of the weights is negative.
-type Curve [4]float64
+// urgent, of how much was said of signs, and the intercept. The first three are
+// not negative. The fourth is not positive: among the many sentences of a long
+// account one is sooner alarming by itself.
+type Curve [5]float64
+
+// muchSaid is the number of tokens from which more makes no difference.
+const muchSaid = 60
+
+// At is the probability of a text whose most urgent run has the score.
+func (c Curve) At(score float64, rules int, urgent bool, signs int) float64 {
+	x := c[0]*score + c[3]*min(float64(signs)/muchSaid, 1) + c[4]
+	if urgent {
+		x += c[1]*float64(rules) + c[2]
+	}
+	return 1 / (1 + math.Exp(-x))
+}
 
 // Source is the fingerprint of the rules whose concepts the model was learned
 // with.
@@ -78,6 +92,7 @@ type Opinion struct {
 	// urgent.
 	Score    float64
 	Critical bool
+	Signs    int // of the text
 	// Start and End are the tokens of the run that decided, and Words those in
 	// it that weighed most.
 	Start, End int
@@ -89,19 +104,11 @@ type Opinion struct {
 // Limits are where decisions are taken.
 func (m *Model) Limits() Limits { return m.limits }
 
-// Probability is that of a text being high or critical, in a sample like the
-// development accounts, where nearly half are. rules is the score of what rules
-// found, urgent whether that was high or critical.
+// Probability is that of a text being high or critical, in a sample of which
+// half is. rules is the score of what rules found, urgent whether that was high
+// or critical.
 func (m *Model) Probability(o Opinion, rules int, urgent bool) float64 {
-	return m.curve.at(o.Score, rules, urgent)
-}
-
-func (c Curve) at(score float64, rules int, urgent bool) float64 {
-	x := c[0]*score + c[3]
-	if urgent {
-		x += c[1]*float64(rules) + c[2]
-	}
-	return 1 / (1 + math.Exp(-x))
+	return m.curve.At(o.Score, rules, urgent, o.Signs)
 }
 
 // sums are the weights of all sentences before one, and how many features those
@@ -140,7 +147,7 @@ func (m *Model) Read(t *Text, scratch *Scratch) Opinion {
 	})
 	scratch.sums = s
 	best, critical := float32(math.Inf(-1)), float32(math.Inf(-1))
-	var o Opinion
+	o := Opinion{Signs: t.Signs}
 	for i := range len(s) - 1 {
 		for j := i + 1; j < len(s) && j <= i+MaxRun; j++ {
 			if v := m.score(s[i], s[j], Urgent); v > best {

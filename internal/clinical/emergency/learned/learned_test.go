@@ -35,7 +35,7 @@ func urgent(t testing.TB, word string) *Model {
 		p.Groups[g] = make([]float64, 1<<GroupBits)
 	}
 	p.Groups[2][hash('u', word, "")&(1<<GroupBits-1)] = 1
-	p.Curve = Curve{1, 0, 0, 0}
+	p.Curve = Curve{1, 0, 0, 0, 0}
 	b, err := Encode(&p)
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func TestFileRoundTrip(t *testing.T) {
 		p.Groups[g] = make([]float64, 1<<GroupBits)
 	}
 	p.Groups[3][9] = -4
-	p.Source, p.Limits, p.Curve = 77, Limits{0.5, 0.25, -1.5}, Curve{2, 0.5, 1, -3}
+	p.Source, p.Limits, p.Curve = 77, Limits{0.5, 0.25, -1.5}, Curve{2, 0.5, 1, -1, -3}
 	b, err := Encode(&p)
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,7 @@ type example struct {
 	account   bool
 	found     bool // something urgent, by rules
 	rules     int  // their score
+	signs     int  // learned.Text.Signs
 	weight    float64
 	fold      int
 }
@@ -138,6 +139,7 @@ func (c *corpus) add(t text, group string, account bool) {
 		e.rules = byRules.Score
 	}
 	r := c.engine.Reading(in)
+	e.signs = r.Signs
 	r.Sentences(func(_, _ int, f []uint32) { e.sentences = append(e.sentences, slices.Clone(f)) })
 	r.GroupFeatures(0, len(r.Tokens), func(f uint32) { e.groups = append(e.groups, f) })
 	if len(e.sentences) > 0 {

@@ -48,50 +48,51 @@ func above(texts []example, values []float64, part float64, which func(*example)
 	return all[min(int((1-part)*float64(len(all))), len(all)-1)]
 }
 
-// curve is the logistic curve through both readings (Platt), fitted to the
-// accounts, which are what people write: of phrases the rules know too much.
+// curve is the logistic curve through both readings (Platt). What rules found
+// counts in accounts alone, for of phrases they know too much. Urgent and other
+// texts weigh the same, in accounts and in short texts.
 func curve(texts []example, scores []float64, right func(*example) bool) (c learned.Curve) {
-	c = learned.Curve{1, 0, 0, 0}
-	accounts := 0.0
-	for i := range texts {
-		if texts[i].account {
-			accounts++
+	var n [2][2]float64
+	kind := func(e *example) (account, urgent int) {
+		if e.account {
+			account = 1
 		}
+		if right(e) {
+			urgent = 1
+		}
+		return account, urgent
 	}
-	const passes, pace = 20000, 0.05
+	for i := range texts {
+		a, u := kind(&texts[i])
+		n[a][u]++
+	}
+	c = learned.Curve{1}
+	const passes, pace = 6000, 0.2
 	for range passes {
 		var d learned.Curve
 		for i := range texts {
 			e := &texts[i]
-			if !e.account {
-				continue
-			}
-			g := probability(c, scores[i], e) / accounts
-			if right(e) {
-				g -= 1 / accounts
-			}
+			a, u := kind(e)
+			g := (probability(c, scores[i], e) - float64(u)) * 0.25 / n[a][u]
 			d[0] += g * scores[i]
-			if e.found {
-				d[1] += g * float64(e.rules)
+			if e.found && e.account {
+				d[1] += g * float64(e.rules) / 10
 				d[2] += g
 			}
-			d[3] += g
+			d[3] += g * min(float64(e.signs)/60, 1)
+			d[4] += g
 		}
 		for k := range c {
-			if c[k] -= pace * d[k]; k < 3 {
-				c[k] = max(c[k], 0)
-			}
+			c[k] -= pace * d[k]
 		}
+		c[1], c[2], c[3] = max(c[1], 0), max(c[2], 0), min(c[3], 0)
 	}
 	return c
 }
 
+// probability leaves out what rules found in phrases.
 func probability(c learned.Curve, score float64, e *example) float64 {
-	x := c[0]*score + c[3]
-	if e.found {
-		x += c[1]*float64(e.rules) + c[2]
-	}
-	return logistic(x)
+	return c.At(score, e.rules, e.found && e.account, e.signs)
 }
 
 // report says what cross-validation found.
