@@ -134,7 +134,8 @@ func (s *S3) refusal(what string, err error) error {
 		return failure(what, ErrNotFound)
 	case minio.NoSuchBucket:
 		return failure(what, ErrNoBucket)
-	case minio.AccessDenied, "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AllAccessDisabled", "Forbidden":
+	case minio.AccessDenied, "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AllAccessDisabled", "Forbidden",
+		"XAdminUserNotFound": // versitygw's for an unknown key
 		return failure(what, fmt.Errorf("%w (%s)", ErrDenied, e.Code))
 	case minio.PreconditionFailed:
 		return failure(what, ErrChanged)

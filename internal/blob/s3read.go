@@ -3,7 +3,9 @@ package blob
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/minio/minio-go/v7"
@@ -167,9 +169,12 @@ func (r *s3Reader) seek(off, want int64) error {
 	if err := o.SetMatchETag(r.etag); err != nil {
 		return err
 	}
-	body, _, _, err := r.s.core.GetObject(r.ctx, r.s.bucket, r.name, o)
+	body, _, header, err := r.s.core.GetObject(r.ctx, r.s.bucket, r.name, o)
 	if err != nil {
 		return err
+	}
+	if !strings.HasPrefix(header.Get("Content-Range"), fmt.Sprintf("bytes %d-%d/", off, end-1)) {
+		return errors.Join(errors.New("the store answered with another range"), body.Close())
 	}
 	r.body, r.at, r.end = body, off, end
 	return nil
