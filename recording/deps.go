@@ -131,6 +131,9 @@ type Summary struct {
 	Duration time.Duration            `json:"duration"` // the gate was open
 	Tracks   []consult.RecordingTrack `json:"tracks"`
 	Gaps     []consult.RecordingGap   `json:"gaps"`
+	// End is when the last of it was written, since the segment's start; 0: when
+	// it was closed.
+	End time.Duration `json:"end,omitempty"`
 }
 
 // Clock gives the time of day and wakes; tests drive their own.

@@ -144,7 +144,7 @@ func (n *inspection) fill(sum *Summary) {
 	if n.open {
 		n.total += n.last - n.turned
 	}
-	sum.Duration, sum.Gaps = n.total, n.gaps
+	sum.Duration, sum.Gaps, sum.End = n.total, n.gaps, n.last
 	sum.Tracks = make([]consult.RecordingTrack, 0, len(n.rows))
 	for _, t := range n.rows {
 		if t.Packets+t.Dropped > 0 {

@@ -151,18 +151,11 @@ func (k *keeper) segment(rec *consult.Recording) *segment {
 	now := k.svc.now()
 	g := &segment{
 		ID: consult.NewID("seg"), Scope: k.scope, SessionID: k.sessionID, RecordingID: k.id, Number: len(rec.Segments),
-		StartedAt: now, EndedAt: now, Offset: now.Sub(rec.StartedAt), Before: -1, dir: k.svc.cfg.Dir,
+		StartedAt: now, EndedAt: now, Offset: now.Sub(rec.StartedAt), dir: k.svc.cfg.Dir,
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	before := slices.Clone(k.spool)
-	for _, t := range k.closing {
-		before = append(before, t.seg)
-	}
-	for _, o := range before {
-		g.Number++
-		g.Before = max(g.Before, o.EndedAt.Sub(rec.StartedAt))
-	}
+	g.Number += len(k.spool) + len(k.closing)
 	return g
 }
 

@@ -48,6 +48,10 @@ func TestRestart(t *testing.T) {
 	if len(got.Segments) != 2 || got.Duration != 2*time.Minute || len(got.Tracks) != 1 || got.Tracks[0].Packets != 20 {
 		t.Fatalf("row: %+v", got)
 	}
+	gap := consult.RecordingGap{From: time.Minute, To: 70 * time.Second, Reason: consult.RecordingLost}
+	if !slices.Equal(got.Gaps, []consult.RecordingGap{gap}) {
+		t.Fatalf("gaps: %+v", got.Gaps)
+	}
 }
 
 // kill leaves things as a crash does: the Service is cut off from the disk.

@@ -2,6 +2,7 @@ package recording
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/chatmed/chatmed/internal/consult"
@@ -111,7 +112,7 @@ func (k *keeper) list(ctx context.Context, g *segment) error {
 		}
 		r.Segments = append(r.Segments, consult.RecordingObject{Key: g.key(), Bytes: g.Summary.Bytes, SHA256: g.Summary.SHA256})
 		r.Duration += max(0, g.Summary.Duration-g.Counted)
-		merge(r, g)
+		merge(r, g, r.StoppedAt == nil)
 		return []consult.Event{k.svc.event(r, consult.EventRecordingSegment, consult.System, map[string]any{
 			"bytes": g.Summary.Bytes, "sha256": g.Summary.SHA256, "segments": len(r.Segments),
 		})}, nil
@@ -123,8 +124,10 @@ func (k *keeper) list(ctx context.Context, g *segment) error {
 }
 
 // merge adds what a segment holds to the recording's tracks and gaps. What one
-// participant published of one source is one track, over all segments.
-func merge(r *consult.Recording, g *segment) {
+// participant published of one source is one track, over all segments. While the
+// recording goes on a gap begins at the segment's end, of no length until the
+// next one begins.
+func merge(r *consult.Recording, g *segment, goesOn bool) {
 	ids := map[int]int{}
 	for _, t := range g.Summary.Tracks {
 		found := false
@@ -147,13 +150,24 @@ func merge(r *consult.Recording, g *segment) {
 			r.Tracks = append(r.Tracks, own)
 		}
 	}
-	if g.Before >= 0 && g.Offset > g.Before {
-		r.Gaps = append(r.Gaps, consult.RecordingGap{From: g.Before, To: g.Offset, Reason: consult.RecordingLost})
+	for i := range r.Gaps {
+		if unfinished(r.Gaps[i]) && g.Offset > r.Gaps[i].From {
+			r.Gaps[i].To = g.Offset
+		}
 	}
+	r.Gaps = slices.DeleteFunc(r.Gaps, unfinished)
 	for _, gap := range g.Summary.Gaps {
 		gap.Track = ids[gap.Track] // 0, the whole recording, stays 0
 		r.Gaps = append(r.Gaps, gap)
 	}
+	if goesOn {
+		r.Gaps = append(r.Gaps, consult.RecordingGap{From: g.end(), To: g.end(), Reason: consult.RecordingLost})
+	}
+}
+
+// unfinished reports whether a gap waits for the next segment.
+func unfinished(g consult.RecordingGap) bool {
+	return g.Track == 0 && g.Reason == consult.RecordingLost && g.From == g.To
 }
 
 // complete ends the recording: everything of it is in the store.
@@ -198,6 +212,7 @@ func (k *keeper) complete() error {
 		if r.RetainUntil == nil {
 			r.RetainUntil = until
 		}
+		r.Gaps = slices.DeleteFunc(r.Gaps, unfinished)
 		return []consult.Event{k.svc.event(r, consult.EventRecordingStored, consult.System, map[string]any{
 			"seconds": int(r.Duration.Seconds()), "segments": len(r.Segments),
 		})}, nil

@@ -32,10 +32,8 @@ type segment struct {
 	RecordingID string        `json:"recording_id"`
 	Number      int           `json:"number"` // from 0
 	StartedAt   time.Time     `json:"started_at"`
-	// Offset is when it began and Before when the one before ended, both since the
-	// recording's start; Before is negative when that is not known.
+	// Offset is when it began since the recording's start.
 	Offset time.Duration `json:"offset"`
-	Before time.Duration `json:"before"`
 	// EndedAt is the last time that it was known to go on.
 	EndedAt time.Time `json:"ended_at"`
 	// Closed says that it was ended in order and that Summary is whole.
@@ -50,6 +48,11 @@ type segment struct {
 // path is the segment's file, key its name in the blob store. Ids sort by time.
 func (g *segment) path() string { return filepath.Join(g.dir, g.ID+journalExt) }
 func (g *segment) key() string  { return "recordings/" + g.RecordingID + "/" + g.ID + journalExt }
+
+// end is when it ended since the recording's start.
+func (g *segment) end() time.Duration {
+	return g.Offset + max(g.Summary.End, g.EndedAt.Sub(g.StartedAt))
+}
 
 // save writes the note.
 func (g *segment) save() error { return writeJSON(filepath.Join(g.dir, g.ID+noteExt), g) }

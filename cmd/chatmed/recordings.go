@@ -95,10 +95,14 @@ func (r recorder) Open(people []recording.Member) bool {
 
 func (r recorder) Close(ctx context.Context, reason string) (recording.Summary, error) {
 	sum, err := r.Recorder.Close(ctx, reason)
-	return recording.Summary(sum), err
+	return summary(sum), err
 }
 
-func (r recorder) Summary() recording.Summary { return recording.Summary(r.Recorder.Summary()) }
+func (r recorder) Summary() recording.Summary { return summary(r.Recorder.Summary()) }
+
+func summary(s capture.Summary) recording.Summary {
+	return recording.Summary{Bytes: s.Bytes, SHA256: s.SHA256, Duration: s.Duration, Tracks: s.Tracks, Gaps: s.Gaps}
+}
 
 // objects keeps finished segments in a directory.
 type objects struct{ dir string }
