@@ -54,6 +54,9 @@ type Config struct {
 	// interfaces (with loopback only when there is nothing else, or AllowLoopback).
 	Advertise     []netip.Addr
 	AllowLoopback bool
+	// AdvertisePort is the port clients are told, where a NAT or a relay in front
+	// forwards one to Addr's; 0: Addr's own.
+	AdvertisePort uint16
 	// DisconnectedAfter is the silence after which a client counts as
 	// disconnected, 5 s if zero; FailedAfter the further silence after which its
 	// transport ends, 25 s if zero.
@@ -76,7 +79,8 @@ type SFU struct {
 	mux         *ice.UDPMuxDefault
 	cert        tls.Certificate
 	fingerprint string
-	candidates  []netip.AddrPort
+	candidates  []netip.AddrPort // what clients are told
+	local       []netip.AddrPort // the same at the port we listen on
 	ownSRTP     bool
 	sources     atomic.Uint32
 	workers     sync.WaitGroup // of the rooms
@@ -115,8 +119,14 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*SFU, error) 
 			log.Error("own SRTP failed its check at start-up: Pion's is used, which costs more a packet", "err", err)
 		}
 	}
-	if s.candidates, err = advertised(cfg, raw.LocalAddr()); err != nil {
+	if s.local, err = advertised(cfg, raw.LocalAddr()); err != nil {
 		return nil, errors.Join(err, raw.Close())
+	}
+	for _, c := range s.local {
+		if cfg.AdvertisePort != 0 {
+			c = netip.AddrPortFrom(c.Addr(), cfg.AdvertisePort)
+		}
+		s.candidates = append(s.candidates, c)
 	}
 	if s.cert, s.fingerprint, err = newCertificate(s.now()); err != nil {
 		return nil, errors.Join(err, raw.Close())
@@ -128,6 +138,10 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*SFU, error) 
 
 // Candidates are the addresses clients are told.
 func (s *SFU) Candidates() []netip.AddrPort { return append([]netip.AddrPort(nil), s.candidates...) }
+
+// Port is the UDP port the media arrives at, which behind a NAT differs from
+// the one in Candidates.
+func (s *SFU) Port() uint16 { return s.local[0].Port() }
 
 // nextSource numbers incoming streams, so that no rewriter ever meets one
 // number twice.
@@ -173,7 +187,7 @@ func (s *SFU) idleLocked() {
 	}
 }
 
-// advertised are the host candidates of every answer.
+// advertised are the addresses of every answer, with the port of the socket.
 func advertised(cfg Config, local net.Addr) ([]netip.AddrPort, error) {
 	la, ok := local.(*net.UDPAddr)
 	if !ok {

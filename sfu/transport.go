@@ -61,7 +61,7 @@ type transport struct {
 
 func (s *SFU) newTransport(p *Participant) (*transport, error) {
 	agent, err := ice.NewAgentWithOptions(
-		ice.WithUDPMux(newAgentMux(s.mux, s.candidates)),
+		ice.WithUDPMux(newAgentMux(s.mux, s.local)),
 		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4, ice.NetworkTypeUDP6}),
 		ice.WithCandidateTypes([]ice.CandidateType{ice.CandidateTypeHost}),
 		ice.WithIncludeLoopback(),

@@ -169,7 +169,7 @@ func plansOf(cfg *config.Config) (limits.Plans, error) {
 }
 
 func (a *app) openMedia() (err error) {
-	media := sfu.Config{Addr: "[::]:" + strconv.Itoa(a.cfg.UDPPort), AllowLoopback: localURL(a.cfg.RoomURL)}
+	media := sfu.Config{Addr: "[::]:" + strconv.Itoa(a.cfg.UDPPort), AllowLoopback: localURL(a.cfg.RoomURL), AdvertisePort: uint16(a.cfg.UDPAdvertisedPort)}
 	if ip := a.cfg.NodeIP; ip.IsValid() {
 		media.Advertise = []netip.Addr{ip}
 		if ip.IsLoopback() {

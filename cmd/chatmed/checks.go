@@ -36,12 +36,8 @@ func (a *app) pingMedia(ctx context.Context) error {
 	if a.stopping.Load() {
 		return errStopping
 	}
-	candidates := a.media.Candidates()
-	if len(candidates) == 0 {
-		return errors.New("no media address")
-	}
 	var lc net.ListenConfig
-	probe, err := lc.ListenPacket(ctx, "udp", ":"+strconv.Itoa(int(candidates[0].Port())))
+	probe, err := lc.ListenPacket(ctx, "udp", ":"+strconv.Itoa(int(a.media.Port())))
 	if err != nil {
 		return nil //nolint:nilerr // taken, as it should be
 	}

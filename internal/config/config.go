@@ -36,8 +36,10 @@ type Config struct {
 	RedisURL    string // empty: in-process
 	StorageURL  string // s3://…; empty: DataDir
 
-	UDPPort int        // 0: any free port
-	NodeIP  netip.Addr // the zero Addr: detect
+	UDPPort int // 0: any free port
+	// UDPAdvertisedPort is the port clients are told; 0: UDPPort.
+	UDPAdvertisedPort int
+	NodeIP            netip.Addr // the zero Addr: detect
 
 	TLSDomain string // certificate by ACME
 	TLSCert   string // PEM files, both or none

@@ -92,6 +92,18 @@ func port(to *int, v string) error {
 	return nil
 }
 
+// optionalPort is a port, or nothing (0) for the default.
+func optionalPort(to *int, v string) error {
+	if v == "" {
+		*to = 0
+		return nil
+	}
+	if port(to, v) != nil || *to == 0 {
+		return errors.New("is not a port; give a number from 1 to 65535")
+	}
+	return nil
+}
+
 // count is a whole number within bounds.
 func count(to *int, v string, low, high int) error {
 	n, err := strconv.Atoi(v)

@@ -42,6 +42,8 @@ func settings() []setting {
 			set: func(c *Config, v string) error { return urlOf(&c.RedisURL, v, "redis", "rediss", "unix") }},
 		{name: "udp_port", def: "7882", help: "UDP port of all media, 0 for any free one",
 			set: func(c *Config, v string) error { return port(&c.UDPPort, v) }},
+		{name: "udp_advertised_port", help: "UDP port that clients send media to, where a NAT forwards another one to this machine's; default the UDP port",
+			set: func(c *Config, v string) error { return optionalPort(&c.UDPAdvertisedPort, v) }},
 		{name: "node_ip", help: "address that media is sent to; default detected",
 			set: func(c *Config, v string) error { return ip(&c.NodeIP, v) }},
 		{name: "storage_url", hidden: true, help: "s3://…; default the data directory",
