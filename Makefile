@@ -33,7 +33,7 @@ tools: ## what the tests need beside Go and Node
 
 test: tools web lint ## everything CI checks: lint, Go with the race detector, pages, browsers
 	go test -race -timeout 15m ./...
-	go test -run Alloc ./sfu/... # the race detector allocates by itself
+	go test -run 'Alloc|NothingWithoutConsent' ./sfu/... ./recording/... # the race detector allocates by itself, and is slow
 	cd web && npm test --silent
 	$(MAKE) e2e
 

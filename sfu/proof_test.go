@@ -62,6 +62,7 @@ type flight struct {
 	at      int
 	from    *guest
 	visit   int
+	again   bool // a retransmission
 	deliver func()
 	n       int
 }
@@ -290,7 +291,7 @@ func (s *schedule) frame(g *guest) {
 // dispatch sends a packet over a network that loses, delays, repeats.
 func (s *schedule) dispatch(g *guest, n int, deliver func(again bool)) {
 	add := func(after int, again bool) {
-		s.flights = append(s.flights, flight{at: s.step + after, from: g, visit: g.visit, n: n, deliver: func() { deliver(again) }})
+		s.flights = append(s.flights, flight{at: s.step + after, from: g, visit: g.visit, again: again, n: n, deliver: func() { deliver(again) }})
 	}
 	switch {
 	case s.chance(.05):
@@ -319,7 +320,10 @@ func (s *schedule) arrive() {
 		if f.from.peer == nil || f.visit != f.from.visit {
 			continue // their connection is gone
 		}
-		s.note(s.packets[f.n])
+		p := s.packets[f.n]
+		if _, known := s.highest[p.stream]; known || !f.again || p.sound || p.layered {
+			s.note(p) // otherwise nobody knows yet what is repeated (RFC 4588): as good as lost
+		}
 		f.deliver()
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 
 	"filippo.io/age"
@@ -132,28 +133,46 @@ func (s *schedule) checkSummary(sum capture.Summary, perTrack map[int]int64, run
 	return wrong
 }
 
+// playSchedules plays so many of a seed, several at a time: most of their time
+// is spent on having files on disk.
 func playSchedules(t *testing.T, seed uint64, count int, f fault) (total proofTally, bad int) {
 	t.Helper()
 	key, err := age.GenerateX25519Identity()
 	if err != nil {
 		t.Fatal(err)
 	}
-	room, dir := sfu.NewProofRoom(t), t.TempDir()
-	for i := range count {
-		path := filepath.Join(dir, strconv.Itoa(i))
-		s := &schedule{rnd: rand.New(rand.NewPCG(seed, uint64(i))), fault: f, room: room}
-		tally, wrong := s.run(path, key)
-		total.add(tally)
-		if len(wrong) > 0 {
-			bad++
-			if f == noFault {
+	var mu sync.Mutex
+	var next int
+	var wg sync.WaitGroup
+	play := func(room *sfu.ProofRoom) {
+		for {
+			mu.Lock()
+			i := next
+			next++
+			mu.Unlock()
+			if i >= count {
+				return
+			}
+			path := filepath.Join(t.TempDir(), strconv.Itoa(i))
+			s := &schedule{rnd: rand.New(rand.NewPCG(seed, uint64(i))), fault: f, room: room}
+			tally, wrong := s.run(path, key)
+			_ = os.Remove(path)
+			mu.Lock()
+			total.add(tally)
+			if len(wrong) > 0 {
+				bad++
+			}
+			mu.Unlock()
+			if len(wrong) > 0 && f == noFault {
 				t.Errorf("schedule %d of seed %d: %d wrong, first: %s", i, seed, len(wrong), wrong[0])
 			}
 		}
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
 	}
+	for range 4 {
+		room := sfu.NewProofRoom(t)
+		wg.Go(func() { play(room) })
+	}
+	wg.Wait()
 	return total, bad
 }
 
@@ -161,7 +180,7 @@ func playSchedules(t *testing.T, seed uint64, count int, f fault) (total proofTa
 // through the real fan-out into real journals, and reads these back: not one
 // packet is in them that came after a withdrawal, before the last grant, or while
 // anybody present had not granted, and every other one is. CHATMED_PROOF_SEED
-// repeats a run.
+// repeats a run. With the race detector there are fewer of them.
 func TestNothingWithoutConsent(t *testing.T) {
 	seed := rand.Uint64()
 	if s := os.Getenv("CHATMED_PROOF_SEED"); s != "" {
@@ -171,9 +190,9 @@ func TestNothingWithoutConsent(t *testing.T) {
 		}
 	}
 	t.Logf("seed %d", seed)
-	total, _ := playSchedules(t, seed, 1000, noFault)
+	total, _ := playSchedules(t, seed, proofSchedules, noFault)
 	t.Logf("%+v", total)
-	if total.forbidden < 100_000 || total.required < 100_000 || total.recorded < total.required || total.periods < 1000 {
+	if total.forbidden < 100*proofSchedules || total.required < 100*proofSchedules || total.recorded < total.required || total.periods < proofSchedules {
 		t.Errorf("the schedules show too little: %+v", total)
 	}
 }

@@ -30,6 +30,7 @@ type takenLayer struct {
 	floor     uint64
 	top       uint64 // the highest number taken
 	running   bool
+	passed    bool   // a first packet, for what it repeats
 	start     uint64 // where the run began
 	startTS   uint32
 	abandoned uint64 // losses known when a key frame was last thought of
@@ -146,7 +147,7 @@ func (k *taken) catchUpLocked(y *takenLayer, after uint64, now time.Time) {
 func (k *taken) passLocked(y *takenLayer, pkt *packet, now time.Time) {
 	start := !y.running
 	if start {
-		if pkt.Size == 0 {
+		if pkt.Size == 0 || y.repeatsLocked(pkt) {
 			return
 		}
 		y.running, y.start, y.startTS = true, pkt.ExtSeq, pkt.Timestamp
@@ -172,6 +173,42 @@ func (k *taken) passLocked(y *takenLayer, pkt *packet, now time.Time) {
 	}
 	k.tap.sink.Packet(p)
 	p.Payload = nil
+}
+
+// repeatsLocked passes over the first sound after the opening if it carries a
+// coarse copy of the sound before it, which came before the opening.
+func (y *takenLayer) repeatsLocked(pkt *packet) bool {
+	opus := pkt.payload
+	if pkt.codec.codec == forward.CodecRED {
+		opus, _, _ = forward.PrimaryRED(opus)
+	} else if pkt.codec.codec != forward.CodecOpus {
+		return false
+	}
+	if y.passed || !inBandFEC(opus) {
+		return false
+	}
+	y.passed, y.floor = true, pkt.ExtSeq
+	return true
+}
+
+// inBandFEC reports whether an Opus packet may carry the frame before it at a low
+// rate (RFC 6716 section 4.2.4), from its first frame's first byte. CELT has none.
+func inBandFEC(p []byte) bool {
+	if len(p) < 2 || p[0]>>3 >= 16 {
+		return false
+	}
+	if p[0]&3 > 1 {
+		return true // the frame is further on: several to a packet, which browsers don't send
+	}
+	frames := 1 // of SILK, 20 ms each
+	if config := p[0] >> 3; config < 12 {
+		frames = max(1, int(config&3))
+	}
+	fec := p[1]>>(7-frames)&1 != 0
+	if p[0]&4 != 0 { // stereo
+		fec = fec || p[1]>>(6-2*frames)&1 != 0
+	}
+	return fec
 }
 
 // trimLocked leaves the primary block of a RED packet whose redundancy reaches

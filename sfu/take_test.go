@@ -210,3 +210,35 @@ func TestTapTellsReportsMutingAndOrientation(t *testing.T) {
 	k.words = k.words[len(k.words)-1:]
 	k.want(t, "no report after the end", "shut")
 }
+
+// Sound that carries a copy of the sound before it in the same packet does not
+// begin a run: the copy is of before the opening.
+func TestTapPassesOverInBandFEC(t *testing.T) {
+	for toc, cases := range map[byte]map[byte]bool{
+		0x08: {0x80: false, 0xc0: true, 0x40: true, 0x20: false}, // SILK, 20 ms
+		0x10: {0xc0: false, 0x20: true},                          // 40 ms
+		0x18: {0xe0: false, 0x10: true},                          // 60 ms
+		0x0c: {0x80: false, 0x40: true, 0x10: true, 0x20: false}, // stereo
+		0x78: {0x80: false, 0x40: true},                          // hybrid
+		0xf8: {0xff: false},                                      // CELT
+		0x0b: {0x00: true},                                       // several frames
+	} {
+		for first, want := range cases {
+			if inBandFEC([]byte{toc, first, 1, 2}) != want {
+				t.Errorf("TOC %x, first byte %x: want %t", toc, first, want)
+			}
+		}
+	}
+	if inBandFEC(nil) || inBandFEC([]byte{0x08}) {
+		t.Error("FEC in nothing")
+	}
+	r := newRig(t)
+	k := &taker{}
+	tap := r.tap(k)
+	a := r.join("a", usual(0))
+	tap.Open([]string{"a"})
+	for n := range uint16(3) {
+		a.send(rtpPacket(ssrcMic, ptOpus, n+5, uint32(n)*960, append([]byte{0x08, 0xc0}, "word"[:n+1]...)))
+	}
+	k.want(t, "with FEC", "open +wo wor")
+}
