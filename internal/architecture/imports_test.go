@@ -107,7 +107,7 @@ func rules() map[string]rule {
 	all[screen+"/text"] = rule{never: sockets}
 	all[screen+"/places"] = rule{never: http}
 	all[screen+"/learned"] = rule{may: []string{screen + "/text"}, never: sockets}
-	all[screen+"/learned/train"] = rule{may: []string{screen + "/learned", screen + "/text"}, never: http}
+	all[screen+"/learned/train"] = rule{may: []string{screen, screen + "/learned"}, never: http}
 	all[screen+"/eval"] = rule{may: []string{screen}, never: http}
 	return all
 }

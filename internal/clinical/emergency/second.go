@@ -102,7 +102,10 @@ type opinion struct {
 func (s *screening) reread(o opinion, offset int) opinion {
 	t := s.reading()
 	next := opinion{Opinion: s.engine.second.Read(t, &s.scratch)}
-	next.Critical, next.Signs = next.Critical || o.Critical, next.Signs+o.Signs
+	next.Signs += o.Signs
+	if offset > 0 {
+		next.Critical = max(next.Critical, o.Critical)
+	}
 	if offset > 0 && next.Score <= o.Score {
 		o.Critical, o.Signs = next.Critical, next.Signs
 		return o
@@ -153,11 +156,14 @@ func (e *Engine) weigh(in Input, f finding, r Result, o opinion) Result {
 	if found {
 		score = r.Score
 	}
-	p := e.second.Probability(o.Opinion, score, found)
-	limits := e.second.Limits()
+	p, limits := e.second.Probability(o.Opinion, score, found), e.second.Limits()
+	level := High
+	if e.second.CriticalProbability(o.Opinion, score, r.Urgency == Critical) >= limits.Critical {
+		level = Critical
+	}
 	switch {
-	case !found && p >= limits.Raise, found && o.Critical && p >= limits.Raise && r.Urgency != Critical:
-		r = e.raised(in, r, o)
+	case p >= limits.Raise && !r.Urgency.AtLeast(level):
+		r = e.raised(in, r, o, level)
 	case found && p < limits.Keep && !slices.ContainsFunc(f.hits, certain):
 		r = e.doubted(r)
 	}
@@ -170,12 +176,8 @@ func (e *Engine) weigh(in Input, f finding, r Result, o opinion) Result {
 func certain(h hit) bool { return h.rule.Level.AtLeast(High) && h.rule.Strength >= sure }
 
 // raised is an answer that the second reading made more urgent.
-func (e *Engine) raised(in Input, r Result, o opinion) Result {
+func (e *Engine) raised(in Input, r Result, o opinion, level Urgency) Result {
 	say := func(name string) string { return e.set.messages[name].in(r.Language) }
-	level := High
-	if o.Critical {
-		level = Critical
-	}
 	flag := RedFlag{Rule: secondRule, Level: level, Guideline: secondBasis, Spans: tidy(o.spans)}
 	for _, s := range flag.Spans {
 		flag.Words = append(flag.Words, in.Text[s.Start:s.End])

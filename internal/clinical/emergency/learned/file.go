@@ -11,7 +11,7 @@ import (
 	"math"
 )
 
-const magic = "cmlr0004"
+const magic = "cmlr0005"
 
 //go:embed weights.bin
 var embedded []byte
@@ -25,7 +25,7 @@ type Parameters struct {
 	Weights [heads][]float64 // by head, 1<<Bits each
 	Bias    [heads]float64   // by head
 	Limits  Limits
-	Curve   Curve
+	Curves  [heads]Curve
 	Groups  [len(Groups)][]float64 // 1<<GroupBits each
 }
 
@@ -41,13 +41,16 @@ func Encode(p *Parameters) ([]byte, error) {
 	number := func(v float64) {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(float32(v)))
 	}
-	for _, v := range []float64{p.Limits.Raise, p.Limits.Keep, p.Limits.Critical, p.Curve[0], p.Curve[1], p.Curve[2], p.Curve[3], p.Curve[4]} {
+	for _, v := range []float64{p.Limits.Raise, p.Limits.Keep, p.Limits.Critical} {
 		number(v)
 	}
 	for h := range heads {
 		scale := scaleOf(p.Weights[h])
 		number(scale)
 		number(p.Bias[h])
+		for _, v := range p.Curves[h] {
+			number(v)
+		}
 		raw = appendWeights(raw, p.Weights[h], scale)
 	}
 	// Groups are compared with each other, so they share a scale.
@@ -92,7 +95,7 @@ func Decode(file []byte) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("learned: %w", err)
 	}
-	const size = len(magic) + 8 + 8*4 + int(heads)*(2*4+buckets) + len(Groups)<<GroupBits
+	const size = len(magic) + 8 + 3*4 + int(heads)*((2+len(Curve{}))*4+buckets) + len(Groups)<<GroupBits
 	raw, err := io.ReadAll(io.LimitReader(z, int64(size)+1))
 	if err != nil {
 		return nil, fmt.Errorf("learned: %w", err)
@@ -118,13 +121,12 @@ func Decode(file []byte) (*Model, error) {
 		raw = raw[n:]
 		return w
 	}
-	for _, into := range []*float64{
-		&m.limits.Raise, &m.limits.Keep, &m.limits.Critical, &m.curve[0], &m.curve[1], &m.curve[2], &m.curve[3], &m.curve[4],
-	} {
-		*into = float64(number())
-	}
+	m.limits = Limits{Raise: float64(number()), Keep: float64(number()), Critical: float64(number())}
 	for h := range heads {
 		m.scale[h], m.bias[h] = number(), number()
+		for k := range m.curves[h] {
+			m.curves[h][k] = float64(number())
+		}
 		m.weights[h] = weights(buckets)
 	}
 	for g := range m.groups {

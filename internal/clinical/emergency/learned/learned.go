@@ -48,7 +48,7 @@ type Model struct {
 	scale   [heads]float32
 	bias    [heads]float32
 	limits  Limits
-	curve   Curve
+	curves  [heads]Curve
 	groups  [len(Groups)][]int8
 	source  uint64
 }
@@ -58,8 +58,7 @@ type Limits struct {
 	// Raise is the probability from which a text is urgent in which no rule found
 	// that, Keep the one from which what unsure rules found stands.
 	Raise, Keep float64
-	// Critical is the score of the head of that name from which what is urgent is
-	// critical.
+	// Critical is the probability from which what is urgent is critical.
 	Critical float64
 }
 
@@ -91,8 +90,8 @@ type Opinion struct {
 	// Score of the most urgent run, any number; Critical: it may be more than
 	// urgent.
 	Score    float64
-	Critical bool
-	Signs    int // of the text
+	Critical float64 // the same of the head of that name
+	Signs    int     // of the text
 	// Start and End are the tokens of the run that decided, and Words those in
 	// it that weighed most.
 	Start, End int
@@ -108,7 +107,13 @@ func (m *Model) Limits() Limits { return m.limits }
 // half is. rules is the score of what rules found, urgent whether that was high
 // or critical.
 func (m *Model) Probability(o Opinion, rules int, urgent bool) float64 {
-	return m.curve.At(o.Score, rules, urgent, o.Signs)
+	return m.curves[Urgent].At(o.Score, rules, urgent, o.Signs)
+}
+
+// CriticalProbability is that of its being critical; critical says whether rules
+// found that.
+func (m *Model) CriticalProbability(o Opinion, rules int, critical bool) float64 {
+	return m.curves[Critical].At(o.Critical, rules, critical, o.Signs)
 }
 
 // sums are the weights of all sentences before one, and how many features those
@@ -128,7 +133,7 @@ type Scratch struct {
 // Read gives an opinion. scratch may be nil.
 func (m *Model) Read(t *Text, scratch *Scratch) Opinion {
 	if len(t.Tokens) == 0 {
-		return Opinion{Score: math.Inf(-1)}
+		return Opinion{Score: math.Inf(-1), Critical: math.Inf(-1)}
 	}
 	if scratch == nil {
 		scratch = &Scratch{}
@@ -156,7 +161,7 @@ func (m *Model) Read(t *Text, scratch *Scratch) Opinion {
 			critical = max(critical, m.score(s[i], s[j], Critical))
 		}
 	}
-	o.Score, o.Critical = float64(best), float64(critical) > m.limits.Critical
+	o.Score, o.Critical = float64(best), float64(critical)
 	o.Words, o.Group = m.heaviest(t, o.Start, o.End), m.group(t, o.Start, o.End)
 	return o
 }

@@ -35,7 +35,7 @@ func urgent(t testing.TB, word string) *Model {
 		p.Groups[g] = make([]float64, 1<<GroupBits)
 	}
 	p.Groups[2][hash('u', word, "")&(1<<GroupBits-1)] = 1
-	p.Curve = Curve{1, 0, 0, 0, 0}
+	p.Curves = [heads]Curve{{1, 0, 0, 0, 0}, {1, 0, 0, 0, 0}}
 	b, err := Encode(&p)
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func TestReads(t *testing.T) {
 		"": false, "his lips are blue": true, "BLUE!": true, "a nice day": false, "nice. nice. nice. blue. nice.": true,
 	} {
 		o := m.Read(reading(s), nil)
-		if p := m.Probability(o, 0, false); p > 0.5 != want || o.Critical != want {
+		if p := m.Probability(o, 0, false); p > 0.5 != want || m.CriticalProbability(o, 0, false) > 0.5 != want {
 			t.Errorf("%q: %+v %v", s, o, p)
 		}
 		if want && o.Group != "cardiac" {
@@ -62,7 +62,7 @@ func TestReads(t *testing.T) {
 	}
 	r := reading("not blue")
 	r.Denied[1] = true
-	if o := m.Read(r, nil); o.Critical {
+	if o := m.Read(r, nil); m.Probability(o, 0, false) > 0.5 {
 		t.Errorf("a denied word counts: %+v", o)
 	}
 }
@@ -76,7 +76,7 @@ func TestNothingIsHidden(t *testing.T) {
 		for n := 1; n < 40; n *= 3 {
 			around := strings.Repeat(calm+" ", n)
 			for _, s := range []string{around + said, said + " " + around, around + said + " " + around} {
-				if o := m.Read(reading(s), nil); o.Score < before.Score || before.Critical && !o.Critical {
+				if o := m.Read(reading(s), nil); o.Score < before.Score || o.Critical < before.Critical {
 					t.Errorf("hidden by %d times %q: %v instead of %v", n, calm, o.Score, before.Score)
 				}
 			}
@@ -104,7 +104,7 @@ func TestFileRoundTrip(t *testing.T) {
 		p.Groups[g] = make([]float64, 1<<GroupBits)
 	}
 	p.Groups[3][9] = -4
-	p.Source, p.Limits, p.Curve = 77, Limits{0.5, 0.25, -1.5}, Curve{2, 0.5, 1, -1, -3}
+	p.Source, p.Limits, p.Curves[Critical] = 77, Limits{0.5, 0.25, 0.75}, Curve{2, 0.5, 1, -1, -3}
 	b, err := Encode(&p)
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func TestFileRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	if m.weights[Critical][5] != 127 || m.weights[Urgent][7] != -64 || m.bias[Urgent] != 0.5 ||
-		m.Source() != 77 || m.limits != p.Limits || m.curve != p.Curve || m.groups[3][9] != -127 {
+		m.Source() != 77 || m.limits != p.Limits || m.curves != p.Curves || m.groups[3][9] != -127 {
 		t.Errorf("%d %d %v %v %v", m.weights[Critical][5], m.weights[Urgent][7], m.bias, m.limits, m.groups[3][9])
 	}
 	for name, bad := range map[string][]byte{"empty": nil, "no gzip": []byte("weights"), "cut": b[:len(b)/2]} {

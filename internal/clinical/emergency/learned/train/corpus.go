@@ -23,9 +23,9 @@ type example struct {
 	level     emergency.Urgency
 	group     int // of learned.Groups
 	account   bool
-	found     bool // something urgent, by rules
-	rules     int  // their score
-	signs     int  // learned.Text.Signs
+	found     [2]bool // something urgent, and something critical, by rules
+	rules     int     // their score
+	signs     int     // learned.Text.Signs
 	weight    float64
 	fold      int
 }
@@ -135,7 +135,8 @@ func (c *corpus) add(t text, group string, account bool) {
 		AgeYears: t.Age, Sex: t.Sex, PregnantWeeks: t.PregnantWeeks, PostpartumWeeks: t.PostpartumWeeks,
 	}}
 	byRules := c.engine.ScreenByRules(in)
-	if e.found = byRules.Urgency.AtLeast(emergency.High); e.found {
+	if e.found[0] = byRules.Urgency.AtLeast(emergency.High); e.found[0] {
+		e.found[1] = byRules.Urgency == emergency.Critical
 		e.rules = byRules.Score
 	}
 	r := c.engine.Reading(in)

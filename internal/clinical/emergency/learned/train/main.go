@@ -27,9 +27,9 @@ func main() {
 func run(args []string, out io.Writer) error {
 	f := flag.NewFlagSet("train", flag.ContinueOnError)
 	file := f.String("out", "internal/clinical/emergency/learned/weights.bin", "file to write")
-	raised := f.Float64("raised", 0.12, "part of the accounts of ordinary illness in which rules find nothing that may be raised, in cross-validation")
+	raised := f.Float64("raised", 0.06, "part of the accounts of ordinary illness in which rules find nothing that may be raised, in cross-validation")
 	doubted := f.Float64("doubted", 0.01, "part of the urgent texts that may be doubted, in cross-validation")
-	critical := f.Float64("critical", 0.1, "part of the accounts that are not critical which may be taken for it, in cross-validation")
+	critical := f.Float64("critical", 0.05, "part of the accounts that are not critical which may be taken for it, in cross-validation")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -42,34 +42,38 @@ func run(args []string, out io.Writer) error {
 		return err
 	}
 	p := learned.Parameters{Source: engine.Source()}
-	var scores [2][]float64
+	var odds [2][]float64
 	for h, right := range []func(*example) bool{(*example).urgent, (*example).critical} {
-		scores[h] = validate(texts, right)
+		scores := validate(texts, right)
+		p.Curves[h] = curve(texts, scores, h, right)
+		odds[h] = make([]float64, len(texts))
+		for i := range texts {
+			odds[h][i] = probability(p.Curves[h], scores[i], h, &texts[i])
+		}
 		m := fit(texts, right)
 		p.Weights[h], p.Bias[h] = m.weights, m.bias
 	}
-	p.Curve = curve(texts, scores[learned.Urgent], (*example).urgent)
-	odds := make([]float64, len(texts))
-	for i := range texts {
-		odds[i] = probability(p.Curve, scores[learned.Urgent][i], &texts[i])
-	}
 	p.Limits = learned.Limits{
-		Raise:    above(texts, odds, *raised, func(e *example) bool { return e.account && !e.urgent() && !e.found }),
-		Keep:     above(texts, odds, 1-*doubted, func(e *example) bool { return e.urgent() && e.found }),
-		Critical: above(texts, scores[learned.Critical], *critical, func(e *example) bool { return e.account && !e.critical() }),
+		Raise:    above(texts, odds[0], *raised, func(e *example) bool { return e.account && !e.urgent() && !e.found[0] }),
+		Keep:     above(texts, odds[0], 1-*doubted, func(e *example) bool { return e.urgent() && e.found[0] }),
+		Critical: above(texts, odds[1], *critical, func(e *example) bool { return e.account && !e.critical() && !e.found[1] }),
 	}
-	urgent := func(i int) bool { return texts[i].urgent() }
-	report(out, "rules", texts, urgent, func(i int) bool { return texts[i].found })
-	report(out, "both", texts, urgent, func(i int) bool {
-		return odds[i] >= p.Limits.Raise || texts[i].found && odds[i] >= p.Limits.Keep
-	})
-	report(out, "critical", texts, func(i int) bool { return texts[i].critical() },
-		func(i int) bool { return scores[learned.Critical][i] > p.Limits.Critical })
+	both := func(i int) bool {
+		return odds[0][i] >= p.Limits.Raise || texts[i].found[0] && odds[0][i] >= p.Limits.Keep
+	}
+	for h, right := range []func(i int) bool{
+		func(i int) bool { return texts[i].urgent() }, func(i int) bool { return texts[i].critical() },
+	} {
+		report(out, "rules", texts, right, func(i int) bool { return texts[i].found[h] })
+		report(out, "both", texts, right, func(i int) bool {
+			return both(i) && (h == 0 || texts[i].found[1] || odds[1][i] >= p.Limits.Critical)
+		})
+	}
 	fitGroups(texts, &p)
 	b, err := learned.Encode(&p)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%d texts, limits %+v, curve %.2f, %d bytes of weights\n", len(texts), p.Limits, p.Curve, len(b))
+	fmt.Fprintf(out, "%d texts, limits %+v, curves %.2f, %d bytes of weights\n", len(texts), p.Limits, p.Curves, len(b))
 	return os.WriteFile(*file, b, 0o644)
 }

@@ -51,7 +51,7 @@ func above(texts []example, values []float64, part float64, which func(*example)
 // curve is the logistic curve through both readings (Platt). What rules found
 // counts in accounts alone, for of phrases they know too much. Urgent and other
 // texts weigh the same, in accounts and in short texts.
-func curve(texts []example, scores []float64, right func(*example) bool) (c learned.Curve) {
+func curve(texts []example, scores []float64, head int, right func(*example) bool) (c learned.Curve) {
 	var n [2][2]float64
 	kind := func(e *example) (account, urgent int) {
 		if e.account {
@@ -73,9 +73,9 @@ func curve(texts []example, scores []float64, right func(*example) bool) (c lear
 		for i := range texts {
 			e := &texts[i]
 			a, u := kind(e)
-			g := (probability(c, scores[i], e) - float64(u)) * 0.25 / n[a][u]
+			g := (probability(c, scores[i], head, e) - float64(u)) * 0.25 / n[a][u]
 			d[0] += g * scores[i]
-			if e.found && e.account {
+			if e.found[head] && e.account {
 				d[1] += g * float64(e.rules) / 10
 				d[2] += g
 			}
@@ -91,8 +91,8 @@ func curve(texts []example, scores []float64, right func(*example) bool) (c lear
 }
 
 // probability leaves out what rules found in phrases.
-func probability(c learned.Curve, score float64, e *example) float64 {
-	return c.At(score, e.rules, e.found && e.account, e.signs)
+func probability(c learned.Curve, score float64, head int, e *example) float64 {
+	return c.At(score, e.rules, e.found[head] && e.account, e.signs)
 }
 
 // report says what cross-validation found.
