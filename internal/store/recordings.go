@@ -242,6 +242,12 @@ func (s *Store) ComposingRecordings(ctx context.Context) ([]consult.Recording, e
 	return s.recordingsWhere(ctx, workingRecordings+` AND state = 'composing' ORDER BY id`)
 }
 
+// UncomposedRecordings returns at most limit that the server holds the key of and
+// has not composed, or not to the end, oldest first. System: all scopes.
+func (s *Store) UncomposedRecordings(ctx context.Context, limit int) ([]consult.Recording, error) {
+	return s.recordingsWhere(ctx, `state IN ('stored', 'composing') AND server_key AND segments <> '[]' ORDER BY id LIMIT $1`, limit)
+}
+
 // ExpiredRecordings returns at most limit recordings whose term is over at now
 // and that nothing holds, the longest overdue first. One that is being composed
 // waits until that is over. System: all scopes.

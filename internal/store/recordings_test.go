@@ -11,7 +11,7 @@ import (
 )
 
 func init() {
-	moreNotScoped = append(moreNotScoped, "OpenRecordings", "ComposingRecordings", "ExpiredRecordings", "UnpurgedRecordings")
+	moreNotScoped = append(moreNotScoped, "OpenRecordings", "ComposingRecordings", "UncomposedRecordings", "ExpiredRecordings", "UnpurgedRecordings")
 	// A recording of w, made at most once in each of its scopes.
 	of := func(ctx context.Context, s *store.Store, w world) (*consult.Recording, error) {
 		r := newRecording(w.c)
@@ -237,6 +237,14 @@ func TestRecordingsBySystem(t *testing.T) {
 		}
 		if got := names(s.ComposingRecordings(t.Context())); len(got) != 2*8 {
 			t.Errorf("composing: %v", got)
+		}
+		uncomposed, err := s.UncomposedRecordings(t.Context(), 100)
+		must(t, err)
+		same(t, len(uncomposed), 2*2*8)
+		for _, r := range uncomposed {
+			if !r.ServerKey || len(r.Segments) == 0 || (r.State != consult.RecordingStored && r.State != consult.RecordingComposing) {
+				t.Errorf("not to be composed: %+v", r)
+			}
 		}
 		deleted, err := s.UnpurgedRecordings(t.Context(), 100)
 		if got := names(deleted, err); len(got) != 2*8 || !got["0deletednonefalse"] {

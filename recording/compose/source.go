@@ -53,6 +53,8 @@ type track struct {
 	names   []change[string]
 	muted   []change[bool]
 	streams []*stream
+	fresh   []*stream // of the segment at hand
+	dropped bool      // something came and was not written
 }
 
 // change is a value from a time on.
@@ -93,6 +95,7 @@ type source struct {
 	tracks    []*track
 	openings  []opening
 	numbers   []int // of segments
+	numbered  int   // tracks
 	warnings  []string
 }
 
@@ -183,7 +186,23 @@ func (s *source) read(ctx context.Context, in io.Reader, input Input, salvage bo
 			return err
 		}
 		g.shut(g.last, consult.RecordingLost)
+		g.count()
 		return nil
+	}
+}
+
+// count numbers the tracks that the segment has something of, as the recording's
+// list does: in the order they came, those that were muted all the time left out.
+func (g *segment) count() {
+	for _, t := range g.source.tracks {
+		some := t.dropped
+		for _, st := range t.fresh {
+			some = some || len(st.packets) > 0
+		}
+		if t.fresh = nil; some && t.Number == 0 {
+			g.numbered++
+			t.Number = g.numbered
+		}
 	}
 }
 
@@ -200,6 +219,7 @@ func (g *segment) take(e journal.Entry) error {
 		}
 		t := g.tracks[e.Track]
 		t.streams = append(t.streams, st)
+		t.fresh = append(t.fresh, st)
 		g.streams[e.ID] = st
 	case *journal.Packet:
 		return g.packet(e)
@@ -216,6 +236,8 @@ func (g *segment) take(e journal.Entry) error {
 	case journal.Muted:
 		t := g.tracks[e.Track]
 		t.muted = append(t.muted, change[bool]{g.at(e.At), e.Muted})
+	case journal.Dropped:
+		g.tracks[e.Track].dropped = true
 	case journal.End:
 		g.shut(g.at(e.At), e.Reason)
 	}
@@ -247,7 +269,7 @@ func (g *segment) track(e journal.Track) {
 	if i < 0 {
 		i = len(g.source.tracks)
 		g.source.tracks = append(g.source.tracks, &track{kind: e.Kind, TrackInfo: TrackInfo{
-			Number: i + 1, ParticipantID: e.ParticipantID, Role: e.Role, Name: e.Name, Source: e.Source,
+			ParticipantID: e.ParticipantID, Role: e.Role, Name: e.Name, Source: e.Source,
 		}})
 	}
 	t := g.source.tracks[i]
