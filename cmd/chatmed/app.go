@@ -20,6 +20,7 @@ import (
 
 	"github.com/chatmed/chatmed/api"
 	"github.com/chatmed/chatmed/internal/auth"
+	"github.com/chatmed/chatmed/internal/blob"
 	"github.com/chatmed/chatmed/internal/clinical/emergency"
 	"github.com/chatmed/chatmed/internal/clinical/emergency/places"
 	"github.com/chatmed/chatmed/internal/cluster"
@@ -57,6 +58,7 @@ type app struct {
 	consultations *consult.Service
 	waitingRoom   *waitingroom.Service
 	media         *sfu.SFU
+	blobs         blob.Store
 	vault         *vault.Vault
 	recordings    *recording.Service
 	signal        *signaling.Server

@@ -44,12 +44,13 @@ func (a *app) pingMedia(ctx context.Context) error {
 	return errors.Join(errors.New("the media port is free"), probe.Close())
 }
 
-// pingStorage writes and removes a file where recordings go.
-func (a *app) pingStorage(context.Context) error {
+// pingStorage writes and removes a file where recordings are written, and asks
+// the store that they go to then.
+func (a *app) pingStorage(ctx context.Context) error {
 	f, err := os.CreateTemp(a.cfg.DataDir, ".probe-*")
 	if err != nil {
 		return err
 	}
 	_, err = f.WriteString("probe")
-	return errors.Join(err, f.Close(), os.Remove(f.Name()))
+	return errors.Join(err, f.Close(), os.Remove(f.Name()), a.blobs.Ping(ctx))
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"database/sql"
 	"encoding/json"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -177,9 +178,10 @@ func TestAPatientIsExportedAndErased(t *testing.T) {
 		t.Errorf("erasing twice: %+v", r)
 	}
 	srv.halt() // the log is in the file now
-	files, err := filepath.Glob(filepath.Join(srv.env[0][len("CHATMED_DATA_DIR="):], "*"))
-	must(t, err)
-	for _, f := range files {
+	must(t, filepath.WalkDir(srv.env[0][len("CHATMED_DATA_DIR="):], func(f string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
 		b, err := os.ReadFile(f)
 		must(t, err)
 		for _, text := range []string{id, "Marker77", "marker77"} {
@@ -187,7 +189,8 @@ func TestAPatientIsExportedAndErased(t *testing.T) {
 				t.Errorf("%s still has %s", filepath.Base(f), text)
 			}
 		}
-	}
+		return nil
+	}))
 }
 
 func TestTheServerForgetsWhatIsOldEnough(t *testing.T) {

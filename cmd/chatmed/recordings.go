@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +10,8 @@ import (
 	"filippo.io/age"
 
 	"github.com/chatmed/chatmed/internal/auth"
+	"github.com/chatmed/chatmed/internal/blob"
+	"github.com/chatmed/chatmed/internal/config"
 	"github.com/chatmed/chatmed/recording"
 	"github.com/chatmed/chatmed/recording/capture"
 	"github.com/chatmed/chatmed/recording/vault"
@@ -22,6 +22,30 @@ import (
 // recordingsDir is where recordings are written, in the data directory, until
 // they are handed over.
 const recordingsDir = "recordings"
+
+// objectsDir is where they are then, unless that is a bucket.
+const objectsDir = "objects"
+
+// openBlobs makes the store of recordings and files. A bucket is not asked: a
+// server starts while it does not answer.
+func openBlobs(cfg *config.Config) (blob.Store, error) {
+	if cfg.StorageURL == "" {
+		disk, err := blob.NewDisk(filepath.Join(cfg.DataDir, objectsDir))
+		if err != nil {
+			return nil, err // not a nil *Disk in an interface
+		}
+		return disk, nil
+	}
+	remote, err := blob.ParseURL(cfg.StorageURL, os.Getenv)
+	if err != nil {
+		return nil, fmt.Errorf("CHATMED_STORAGE_URL %w", err)
+	}
+	s3, err := blob.NewS3(remote)
+	if err != nil {
+		return nil, err
+	}
+	return s3, nil
+}
 
 // openRecordings makes the recording of consultations. The key they are encrypted
 // to comes from the secret and is nowhere on the disk.
@@ -37,11 +61,14 @@ func (a *app) openRecordings() error {
 	if a.vault, err = vault.New(keys); err != nil {
 		return err
 	}
+	if a.blobs, err = openBlobs(a.cfg); err != nil {
+		return err
+	}
 	cfg := recording.DefaultConfig(filepath.Join(a.cfg.DataDir, recordingsDir))
 	cfg.Alone = a.cfg.RedisURL == ""
 	a.recordings, err = recording.New(cfg, recording.Deps{
 		Store: a.store, Consultations: a.consultations, Bus: a.redis.Bus(),
-		Blobs: objects{filepath.Join(a.cfg.DataDir, "objects")}, Vault: recipients{a.vault},
+		Blobs: a.blobs, Vault: recipients{a.vault},
 		Capturer: recorders{media: a.media, identities: a.vault.Identities(), log: a.log, metrics: capture.NewMetrics(a.registry)},
 		Wordings: wording.All, Clock: clock{now: a.now}, Log: a.log, Metrics: a.registry,
 	})
@@ -102,30 +129,4 @@ func (r recorder) Summary() recording.Summary { return summary(r.Recorder.Summar
 
 func summary(s capture.Summary) recording.Summary {
 	return recording.Summary{Bytes: s.Bytes, SHA256: s.SHA256, Duration: s.Duration, Tracks: s.Tracks, Gaps: s.Gaps}
-}
-
-// objects keeps finished segments in a directory.
-type objects struct{ dir string }
-
-func (o objects) Upload(_ context.Context, key, path string) error {
-	to := filepath.Join(o.dir, filepath.FromSlash(key))
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return fmt.Errorf("objects: %w", err)
-	}
-	err := os.Rename(path, to)
-	if _, there := os.Stat(to); errors.Is(err, fs.ErrNotExist) && there == nil {
-		return nil // an earlier try got so far
-	}
-	if err != nil {
-		return fmt.Errorf("objects: %w", err)
-	}
-	return nil
-}
-
-func (o objects) Delete(_ context.Context, key string) error {
-	err := os.Remove(filepath.Join(o.dir, filepath.FromSlash(key)))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("objects: %w", err)
-	}
-	return nil
 }

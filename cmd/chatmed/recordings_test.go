@@ -66,8 +66,11 @@ func recordedFrames(t *testing.T, srv *server, r *consult.Recording) (frames map
 	t.Helper()
 	frames, tracks = map[string][]int64{}, map[string]journal.Track{}
 	for _, s := range r.Segments {
-		f, err := os.Open(filepath.Join(srv.cfg.DataDir, "objects", filepath.FromSlash(s.Key)))
+		f, size, err := srv.blobs.Open(t.Context(), s.Key)
 		must(t, err)
+		if size != s.Bytes {
+			t.Errorf("%d bytes stored, %d listed", size, s.Bytes)
+		}
 		in := journal.NewReader(f, srv.vault.Identities()...)
 		for {
 			e, err := in.Next()
