@@ -22,6 +22,8 @@ const (
 	measureGlucose
 	measureSystolic
 	measureTablets
+	measureINR
+	measurePotassium
 )
 
 // measures are the names that measures.yaml uses, with their units.
@@ -30,6 +32,7 @@ var measures = map[string]measure{
 	"temperature_celsius": measureTemperature, "heart_rate_per_minute": measureHeartRate,
 	"breathing_rate_per_minute": measureBreathingRate, "oxygen_percent": measureOxygen,
 	"glucose_mg_dl": measureGlucose, "systolic_mmhg": measureSystolic, "tablets": measureTablets,
+	"inr": measureINR, "potassium_mmol": measurePotassium,
 }
 
 // fact is one quantity in a text.
@@ -72,9 +75,11 @@ func init() {
 		measureHeartRate:   {"pulse", "bpm", "heartbeat", "heartrate", "pouls", "battements", "frequence", "نبض", "النبض", "نبضه", "نبضي", "نبضها", "نبضات", "دقات", "hr", "heart", "coeur"},                                                                                                                                                             //nolint:misspell // French
 		measureBreathingRate: {"breaths", "breathing", "breathes", "respirations", "respiratory", "respire", "respiration", "نفس", "تنفس", "يتنفس",
 			"تتنفس", "التنفس", "rr", "breathe", "انفاس"},
-		measureOxygen:   {"oxygen", "oximeter", "spo2", "sats", "sat", "saturation", "o2", "oxygene", "oxymetre", "saturometre", "اكسجين", "الاكسجين", "الاوكسجين", "اكسجينه", "اوكسجين", "sao2", "الاكسيجين", "تشبع"},
-		measureGlucose:  {"sugar", "sugars", "glucose", "glucometer", "bm", "glycemie", "glycemia", "dextro", "سكر", "السكر", "سكري", "سكره", "سكرها", "bloodsugar", "sucre", "السكري", "سكرو"},
-		measureSystolic: {"bp", "pressure", "tension", "ضغط", "الضغط", "ضغطي", "ضغطها", "ضغطه", "systolic"},
+		measureOxygen:    {"oxygen", "oximeter", "spo2", "sats", "sat", "saturation", "o2", "oxygene", "oxymetre", "saturometre", "اكسجين", "الاكسجين", "الاوكسجين", "اكسجينه", "اوكسجين", "sao2", "الاكسيجين", "تشبع"},
+		measureGlucose:   {"sugar", "sugars", "glucose", "glucometer", "bm", "glycemie", "glycemia", "dextro", "سكر", "السكر", "سكري", "سكره", "سكرها", "bloodsugar", "sucre", "السكري", "سكرو"},
+		measureINR:       {"inr"},
+		measurePotassium: {"potassium", "kaliemie", "بوتاسيوم", "البوتاسيوم"},
+		measureSystolic:  {"bp", "pressure", "tension", "ضغط", "الضغط", "ضغطي", "ضغطها", "ضغطه", "systolic"},
 		measureTablets: {"tablets", "tablet", "pills", "pill", "tabs", "capsules", "comprimes", "comprime", "cachets", "cachet", "gelules", "pilules", "حبات", "حبوب", "حبه", "اقراص", "قرص", "كبسولات", "paracetamols", "dolipranes", "strips",
 			"plaquettes", "boites", "packets", "doliprane", "paracetamol", "panadol", "panadols", "بانادول", "باراسيتامول", "sleepers", "boxes", "شريط", "علبه", "efferalgan", "دوليبران", "tylenol", "7abat"},
 	} {
@@ -314,6 +319,10 @@ func quantity(tokens []text.Token, from, to int, v float64) (fact, bool) {
 		return f, f.value >= 50 && f.value <= 300
 	case measureTablets:
 		return f, v < 1000
+	case measureINR:
+		return f, v > 0.5 && v < 20
+	case measurePotassium:
+		return f, v > 1 && v < 12
 	case measureAge:
 		return f, v <= 120
 	case measureGestation:
