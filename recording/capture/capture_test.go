@@ -49,6 +49,12 @@ func (f *fakeTap) Open(ids []string) bool {
 	return true
 }
 
+func (f *fakeTap) isOpen() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.open
+}
+
 func (f *fakeTap) shut() {
 	if f.open {
 		f.open = false
@@ -306,7 +312,9 @@ func TestLaterSegment(t *testing.T) {
 func TestOpenWithAStranger(t *testing.T) {
 	r := newRig(t, nil)
 	r.open()
+	r.tap.mu.Lock()
 	r.tap.refuse = true
+	r.tap.mu.Unlock()
 	if err := r.Open(people[:1]); err != ErrStranger {
 		t.Error(err)
 	}

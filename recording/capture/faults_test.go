@@ -78,7 +78,7 @@ func (r *rig) failed(t *testing.T, causes string) Summary {
 	case <-time.After(time.Minute):
 		t.Fatal("no OnFail")
 	}
-	if r.tap.open {
+	if r.tap.isOpen() {
 		t.Error("the tap is open")
 	}
 	if err := r.Open(people); err != ErrOver {
@@ -107,7 +107,7 @@ func TestFullDisk(t *testing.T) {
 		a := mic("prt_a")
 		sent := int64(0)
 		for n := range uint64(200) {
-			if r.tap.open {
+			if r.tap.isOpen() {
 				sent++
 			}
 			r.tap.send(a, n, n == 0, fmt.Sprintf("%500d", n))
@@ -237,8 +237,11 @@ func TestFloodIsBounded(t *testing.T) {
 			r.tap.send(a, n, false, "sound")
 			r.tap.send(b, n, false, fmt.Sprintf("%1000d", n))
 		}
-		if n := cap(r.queue.in.data) + cap(r.queue.spare.data); n > 1<<20 {
-			t.Errorf("%d bytes held", n)
+		r.queue.mu.Lock()
+		held := cap(r.queue.in.data) + cap(r.queue.spare.data)
+		r.queue.mu.Unlock()
+		if held > 1<<20 {
+			t.Errorf("%d bytes held", held)
 		}
 		f.mu.Lock()
 		f.stuck = nil
