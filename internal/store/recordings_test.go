@@ -210,6 +210,9 @@ func TestRecordingsBySystem(t *testing.T) {
 					for _, held := range []bool{false, true} {
 						r := addRecording(t, s, c, func(r *consult.Recording) {
 							r.State, r.RetainUntil, r.LegalHold = state, until, held
+							if state == consult.RecordingStored || state == consult.RecordingComposing {
+								r.Segments = []consult.RecordingObject{{Key: "recordings/seg", Bytes: 1}}
+							}
 						})
 						made[r.ID] = fmt.Sprint(i, state, term, held)
 					}
