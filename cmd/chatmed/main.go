@@ -34,6 +34,8 @@ Usage:
   chatmed backup --out FILE             copy the SQLite database, also while the server runs
   chatmed patient export --account A [--mode live|test] --patient ID --out FILE
   chatmed patient erase --account A [--mode live|test] --patient ID --yes
+  chatmed recordings export --identity KEYFILE --out FILE.mp4|FILE.webm [--tracks] SEGMENT...
+                                        compose a recording here, with the clinic's private age key
   chatmed hospitals import --from osm|table --in FILE --out FILE   a list for CHATMED_HOSPITALS_FILE
   chatmed loadtest [flags]       load a server of this machine and measure it
   chatmed version
@@ -83,6 +85,8 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return backup(ctx, args, out)
 	case "patient":
 		return patient(ctx, args, out)
+	case "recordings":
+		return recordingsCommand(ctx, args, out, os.Stderr)
 	case "hospitals":
 		return hospitals(ctx, args, out)
 	case "loadtest":
@@ -93,5 +97,5 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	case "help":
 		return flag.ErrHelp
 	}
-	return fmt.Errorf("unknown command %q: serve, demo, keys, audit, backup, patient, hospitals, loadtest, version or help", command)
+	return fmt.Errorf("unknown command %q: serve, demo, keys, audit, backup, patient, recordings, hospitals, loadtest, version or help", command)
 }
