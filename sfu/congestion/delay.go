@@ -1,0 +1,174 @@
+package congestion
+
+import "math"
+
+const (
+	baseBuckets = 6
+	baseBucket  = 2_500_000 // µs; the base is the least delay of the last 15 s
+	unknownBase = math.MaxInt64
+
+	minQueue   = 25_000 // µs: less is no queue worth a decision
+	maxSerial  = 250_000
+	standing   = 6 // bins in which a queue must stay
+	sureOf     = 3 // standard errors
+	flatEnough = 0.02
+)
+
+// delay finds out from one-way delays whether a queue grows or stays.
+type delay struct {
+	buckets [baseBuckets]int64 // least delay of each stretch of baseBucket
+	bucket  int64              // index of the newest
+	known   bool
+
+	from    int64 // bins before this index are not judged: a change lies between
+	queue   int64 // µs above the base, the least of the last bins
+	noise   float64
+	slope   float64 // µs a µs
+	overuse bool
+	grows   bool // by the slope; else by the level
+	span    int  // bins the finding rests on
+
+	// A queue that doesn't go down although we have is none of ours.
+	levelAt    int64 // when one was last found by its level
+	levelQueue int64
+}
+
+// restart has only packets judged that are sent after t.
+func (d *delay) restart(t int64) { d.from = t/binLength + 1 }
+
+// base is the least delay of late.
+func (d *delay) base() int64 {
+	least := int64(unknownBase)
+	for _, b := range d.buckets {
+		least = min(least, b)
+	}
+	return least
+}
+
+func (d *delay) note(value, now int64) {
+	index := now / baseBucket
+	if !d.known {
+		d.known, d.bucket = true, index
+		for i := range d.buckets {
+			d.buckets[i] = unknownBase
+		}
+	}
+	for ; d.bucket < index; d.bucket++ {
+		d.buckets[(d.bucket+1)%baseBuckets] = unknownBase
+		if index-d.bucket > baseBuckets {
+			d.bucket = index - baseBuckets
+		}
+	}
+	b := &d.buckets[index%baseBuckets]
+	*b = min(*b, value)
+}
+
+// rebase takes the present level for the base: the path has changed, or someone
+// else keeps its queue full.
+func (d *delay) rebase(value int64) {
+	for i := range d.buckets {
+		d.buckets[i] = unknownBase
+	}
+	d.buckets[d.bucket%baseBuckets] = value
+}
+
+// update judges the bins up to that of the newest packet acknowledged. serial is
+// the time a full packet takes at the present rate.
+func (d *delay) update(b *bins, newest, serial, now int64) {
+	hi := newest / binLength
+	least := int64(unknownBase)
+	for i := hi; i > hi-standing && i >= 0; i-- {
+		if x := b.at(i); x != nil && x.ackedN > 0 {
+			least = min(least, x.delay)
+			d.note(x.delay, x.index*binLength)
+		}
+	}
+	if least == unknownBase {
+		return
+	}
+	d.queue = max(least-d.base(), 0)
+	d.overuse, d.grows = false, false
+	serial = min(serial, maxSerial)
+	for _, n := range [...]int64{6, 12, 24} {
+		lo := max(hi-n+1, d.from)
+		if d.judge(b, lo, hi, serial) {
+			d.overuse, d.grows, d.span = true, true, int(hi-lo+1)
+			return
+		}
+		if lo == d.from {
+			break
+		}
+	}
+	d.level(b, hi, serial, now)
+}
+
+// judge fits a line through the delays of bins lo to hi and reports whether the
+// queue grows there beyond doubt.
+func (d *delay) judge(b *bins, lo, hi, serial int64) bool {
+	slope, se, residual, n := b.line(lo, hi)
+	if n < 5 {
+		return false
+	}
+	d.slope, d.noise = slope, residual
+	grown := slope * float64((hi-lo)*binLength)
+	limit := max(minQueue, float64(serial), 2*residual)
+	x := b.at(hi)
+	if x == nil || x.ackedN == 0 {
+		return false
+	}
+	above := float64(d.queue)
+	return slope > flatEnough && slope > sureOf*se && grown > limit && above > limit/2
+}
+
+// level reports a queue that stays, though it doesn't grow.
+func (d *delay) level(b *bins, hi, serial, now int64) {
+	if hi-standing+1 < d.from || b.ackedBins(hi-standing+1, hi) < 3 {
+		return
+	}
+	slope, _, residual, n := b.line(max(hi-11, d.from), hi)
+	if n < 4 {
+		return
+	}
+	d.slope, d.noise = slope, residual
+	limit := max(2*minQueue, float64(2*serial), 4*residual)
+	if float64(d.queue) <= limit || slope < -flatEnough {
+		return
+	}
+	if d.levelAt > 0 && now-d.levelAt < 3_000_000 && d.queue > d.levelQueue*8/10 {
+		d.rebase(d.queue + d.base())
+		d.levelAt = 0
+		return
+	}
+	d.levelAt, d.levelQueue = now, d.queue
+	d.overuse, d.span = true, standing
+}
+
+// line fits delay against time over the bins lo to hi by least squares: the
+// slope, its standard error, and the standard deviation around the line (µs).
+func (b *bins) line(lo, hi int64) (slope, se, residual float64, n int) {
+	var sx, sy, sxx, sxy, syy float64
+	var origin int64
+	for i := max(lo, hi-binCount+1, 0); i <= hi; i++ {
+		x := b.at(i)
+		if x == nil || x.ackedN == 0 {
+			continue
+		}
+		if n == 0 {
+			origin = x.delay
+		}
+		tx, ty := float64((i-lo)*binLength), float64(x.delay-origin)
+		sx, sy, sxx, sxy, syy = sx+tx, sy+ty, sxx+tx*tx, sxy+tx*ty, syy+ty*ty
+		n++
+	}
+	if n < 3 {
+		return 0, 0, 0, n
+	}
+	f := float64(n)
+	vx, vy, cov := sxx-sx*sx/f, syy-sy*sy/f, sxy-sx*sy/f
+	if vx <= 0 {
+		return 0, 0, 0, n
+	}
+	slope = cov / vx
+	rest := max(vy-slope*cov, 0) / (f - 2)
+	return slope, math.Sqrt(rest / vx), math.Sqrt(rest), n
+}

@@ -1,0 +1,199 @@
+package congestion
+
+import "math"
+
+// Cluster is a probe: Bytes of padding or repeats, sent evenly at Rate, besides
+// the media that leave meanwhile. Rate and Bytes are on the wire.
+type Cluster struct {
+	ID    uint8 // 1 to 255, for Sent.Cluster
+	Rate  int   // bit/s
+	Bytes int
+}
+
+const (
+	probeLength   = 40_000 // µs
+	probePackets  = 5      // full ones at least
+	probeEnough   = 0.8    // of a probe must be reported
+	probeSound    = 0.9    // of the rate sent, received: the link has not filled
+	probeTimeout  = 1_000_000
+	firstBackoff  = 2_500_000
+	lastBackoff   = 20_000_000
+	probeMost     = 2.0 // times the estimate
+	probeFirst    = 3.0 // the first one, times the start
+	wantsMore     = 1.05
+	probeMinQueue = 40_000
+)
+
+// probePhase is where a probe is.
+type probePhase uint8
+
+const (
+	probeIdle probePhase = iota
+	probeDue
+	probeSending // handed out, waiting for its packets and their feedback
+)
+
+// prober plans probes and reads them: before anything is known, after a drop,
+// and from time to time while more is wanted than the estimate allows.
+type prober struct {
+	phase   probePhase
+	cluster Cluster
+	started int64 // handed out
+	shield  int64 // packets sent up to here don't count as overuse
+
+	sentBytes, gotBytes     int
+	sentN, gotN             int
+	firstSent, lastSent     int64
+	firstGot, lastGot       int64
+	firstSize, lastSentSize int
+
+	nextAt  int64
+	backoff int64
+	opening int // probes of the opening still to come
+	rise    float64
+}
+
+func (p *prober) init() {
+	p.backoff = firstBackoff
+	p.opening = 2
+	p.rise = probeFirst
+}
+
+// shields reports whether what was sent at t may have queued behind a probe.
+func (p *prober) shields(t int64) bool { return t <= p.shield }
+
+// failed notes that the link was found full: no probe soon, each time later.
+func (p *prober) failed(now int64) {
+	p.opening = 0
+	p.nextAt = now + p.backoff
+	if p.phase == probeDue {
+		p.phase = probeIdle
+	}
+}
+
+func (p *prober) sent(cluster uint8, size int, t int64) {
+	if cluster == 0 || p.phase != probeSending || cluster != p.cluster.ID {
+		return
+	}
+	if p.sentN == 0 {
+		p.firstSent = t
+	}
+	p.sentN++
+	p.sentBytes += size
+	p.lastSent, p.lastSentSize = t, size
+}
+
+func (p *prober) received(s *sentPacket, at int64) {
+	if s.cluster == 0 || p.phase != probeSending || s.cluster != p.cluster.ID {
+		return
+	}
+	if p.gotN == 0 {
+		p.firstGot, p.lastGot, p.firstSize = at, at, int(s.size)
+	}
+	if at < p.firstGot {
+		p.firstGot, p.firstSize = at, int(s.size)
+	}
+	p.lastGot = max(p.lastGot, at)
+	p.gotN++
+	p.gotBytes += int(s.size)
+}
+
+// next hands a due probe out.
+func (p *prober) next(e *Estimator, now int64) (Cluster, bool) {
+	p.update(e, now)
+	if p.phase != probeDue {
+		return Cluster{}, false
+	}
+	p.phase, p.started = probeSending, now
+	p.sentBytes, p.gotBytes, p.sentN, p.gotN = 0, 0, 0, 0
+	return p.cluster, true
+}
+
+// update reads a probe that has come back and plans the next.
+func (p *prober) update(e *Estimator, now int64) {
+	if p.phase == probeSending {
+		p.read(e, now)
+	}
+	if p.phase != probeIdle || e.silent || e.lastFeedback == 0 {
+		return
+	}
+	if rate, ok := p.wanted(e, now); ok {
+		p.plan(rate)
+	}
+}
+
+// wanted decides whether to probe now, and at which rate.
+func (p *prober) wanted(e *Estimator, now int64) (float64, bool) {
+	r := &e.rate
+	top := min(float64(e.demand)*1.1, r.max)
+	if top < wantsMore*r.link || e.delay.overuse || e.delay.queue > probeMinQueue+min(r.serialisation(), maxSerial) {
+		return 0, false
+	}
+	if p.opening > 0 {
+		p.opening--
+		return min(p.rise*r.link, top), true
+	}
+	if now < p.nextAt || now-r.cutAt < 1_500_000 {
+		return 0, false
+	}
+	freed := r.capacity > 0 && r.link > near*r.capacity
+	if !freed && !r.limited && now-r.cutAt < p.backoff {
+		return 0, false
+	}
+	p.nextAt = now + p.backoff
+	return min(probeMost*r.link, top), true
+}
+
+func (p *prober) plan(rate float64) {
+	p.cluster.ID++
+	if p.cluster.ID == 0 {
+		p.cluster.ID = 1
+	}
+	p.cluster.Rate = int(rate)
+	p.cluster.Bytes = int(max(rate*probeLength/8e6, probePackets*float64(min(mtu, int(rate)/640))))
+	p.phase = probeDue
+}
+
+// read takes the result once enough of a probe has come back.
+func (p *prober) read(e *Estimator, now int64) {
+	done := p.sentBytes >= p.cluster.Bytes*9/10 && float64(p.gotBytes) >= probeEnough*float64(p.sentBytes) && p.sentN >= 4
+	if !done {
+		if now-p.started > probeTimeout+2*e.roundTrip() {
+			p.phase = probeIdle
+			p.nextAt = now + p.backoff
+		}
+		return
+	}
+	p.phase = probeIdle
+	sent := float64(p.sentBytes-p.lastSentSize) * 8e6 / max(float64(p.lastSent-p.firstSent), 1)
+	got := float64(p.gotBytes-p.firstSize) * 8e6 / max(float64(p.lastGot-p.firstGot), 1)
+	got = min(got, sent, float64(p.cluster.Rate)*1.2)
+	if math.IsNaN(got) {
+		return
+	}
+	full := got < probeSound*sent
+	if full {
+		got *= 0.9
+		p.backoff = min(2*p.backoff, lastBackoff)
+		p.opening = 0
+		p.shield = p.lastSent + int64(float64(p.sentBytes)*8e6/max(got, 1))
+	} else {
+		p.backoff = firstBackoff
+	}
+	p.nextAt = now + p.backoff
+	r := &e.rate
+	if got <= r.link {
+		return
+	}
+	if full {
+		r.capacity = got
+	} else {
+		r.capacity = 0
+		p.nextAt = now // go on while it lasts
+		p.opening = max(p.opening, 1)
+		p.rise = probeMost
+	}
+	r.set(got)
+	r.state = Increasing
+	e.delay.restart(e.lastSent)
+}

@@ -1,0 +1,162 @@
+package congestion
+
+import "math"
+
+const (
+	beta         = 0.85 // draft-ietf-rmcat-gcc-02 section 5.5
+	pacingFactor = 1.5
+	// usedShare of the target must be sent for it to be tried.
+	usedShare = 0.8
+	// near is how far above the last known capacity an increase stays careful.
+	near = 1.08
+	// slowStep is the careful increase at stepAt, in bit/s a second; it grows with
+	// the root of the rate, so that of two calls on a link the smaller gains.
+	slowStep = 22_000
+	stepAt   = 300_000
+	// fastest and slowest are the shares a second of the increase when no limit is
+	// known.
+	slowest = 0.12
+	fastest = 0.60
+	mtu     = 1250
+)
+
+// rate moves the estimate.
+type rate struct {
+	min, max float64
+	link     float64
+	received float64
+	state    State
+	limited  bool
+
+	capacity   float64 // at the last overuse; 0 while unknown
+	lastUpdate int64
+	freeSince  int64 // since when the estimate has been above capacity untroubled
+	cutAt      int64
+	cutFrom    float64 // the estimate before the last run of cuts
+}
+
+func (r *rate) init(cfg Config) {
+	r.min, r.max, r.link = float64(cfg.Min), float64(cfg.Max), float64(cfg.Start)
+}
+
+// serialisation is the time a full packet takes, in µs.
+func (r *rate) serialisation() int64 { return int64(mtu * 8e6 / max(r.link, 1)) }
+
+// update moves the estimate after a feedback.
+func (r *rate) update(e *Estimator, newest, now int64) {
+	hi := newest / binLength
+	span := int64(12)
+	if e.delay.noise > 20_000 {
+		span = 24
+	}
+	r.received = e.bins.rateReceived(hi-span, hi-1)
+	elapsed := float64(min(now-r.lastUpdate, 500_000)) / 1e6
+	if r.lastUpdate == 0 {
+		elapsed = 0
+	}
+	r.lastUpdate = now
+	r.limited = e.bins.rateSent(now-600_000, now) < usedShare*r.link
+	switch {
+	case e.prober.shields(newest):
+		r.state = Holding
+	case e.delay.overuse:
+		r.overused(e, hi, now)
+	case e.loss.excess > 0:
+		r.lossy(e, now)
+	case e.delay.queue > 3*minQueue && e.delay.slope < 0 || r.limited || now-r.cutAt < e.roundTrip():
+		r.state = Holding
+	default:
+		r.grow(now, elapsed)
+	}
+}
+
+// overused cuts the estimate to a little less than what came through.
+func (r *rate) overused(e *Estimator, hi, now int64) {
+	through := e.bins.rateReceived(hi-int64(max(e.delay.span, 5)), hi)
+	r.noteCut(now)
+	r.capacity = through
+	r.set(min(r.link, beta*through))
+	r.state = Decreasing
+	e.delay.restart(e.lastSent)
+	e.prober.failed(now)
+}
+
+// lossy cuts the estimate to what came through, if the loss goes with the rate.
+func (r *rate) lossy(e *Estimator, now int64) {
+	own := e.loss.cut(now)
+	e.loss.restart(e.lastSent)
+	if own {
+		r.state = Holding
+		return
+	}
+	through := r.received / (1 - e.loss.base)
+	r.noteCut(now)
+	r.capacity = through
+	r.set(min(r.link, max(0.95*through, r.link*(1-e.loss.recent))))
+	r.state = Decreasing
+	e.prober.failed(now)
+}
+
+func (r *rate) noteCut(now int64) {
+	if now-r.cutAt > 3_000_000 {
+		r.cutFrom = r.link
+	}
+	r.cutAt, r.freeSince = now, 0
+}
+
+// grow raises the estimate: carefully near the last known capacity, by a share
+// that grows with time above it.
+func (r *rate) grow(now int64, elapsed float64) {
+	r.state = Increasing
+	limit := 1.5*r.received + 10_000
+	if r.link >= limit {
+		return
+	}
+	if r.capacity > 0 && r.link < near*r.capacity {
+		r.freeSince = 0
+		r.set(min(limit, r.link+slowStep*math.Sqrt(r.link/stepAt)*elapsed))
+		return
+	}
+	if r.freeSince == 0 {
+		r.freeSince = now
+	}
+	free := float64(now-r.freeSince) / 1e6
+	share := min(slowest+0.12*free, fastest)
+	r.set(min(limit, r.link*(1+share*elapsed)))
+}
+
+func (r *rate) set(v float64) {
+	if math.IsNaN(v) {
+		return
+	}
+	r.link = min(max(v, r.min), r.max)
+}
+
+// report moves the estimate by a receiver report's loss.
+func (r *rate) report(lost, sent float64, now int64) {
+	switch {
+	case lost > 0.1:
+		r.noteCut(now)
+		r.set(r.link * (1 - 0.5*lost))
+		r.state = Decreasing
+	case lost < 0.02 && sent > usedShare*r.link:
+		r.set(r.link * 1.05)
+		r.state = Increasing
+	default:
+		r.state = Holding
+	}
+}
+
+// target is what may be sent: less than the estimate while a queue drains or
+// nothing is heard.
+func (r *rate) target(e *Estimator) int {
+	v := r.link
+	if e.silent {
+		return int(max(r.min, 0.1*v))
+	}
+	limit := float64(max(2*minQueue, 2*min(r.serialisation(), maxSerial), int64(4*e.delay.noise)))
+	if q := float64(e.delay.queue); q > limit {
+		v *= 1 - min(0.5, (q-limit)/1e6)
+	}
+	return int(max(v, r.min))
+}
