@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/pion/rtp"
+
+	"github.com/chatmed/chatmed/sfu/forward"
 )
 
 // flow is video and audio of one publisher, encrypted beforehand, to so many
@@ -164,5 +166,25 @@ func BenchmarkTap(b *testing.B) {
 				f.step()
 			}
 		})
+	}
+}
+
+// BenchmarkTapTake is what an open tap adds to one packet under the room's lock,
+// with the copy of 1,100 bytes.
+func BenchmarkTapTake(b *testing.B) {
+	f := newFlow(b, 0, 20)
+	f.tapped(b)
+	for range 20 {
+		f.step()
+	}
+	pub := f.from.p.publications["camera"]
+	l, k := pub.layers[0], pub.taps[0]
+	pkt := packet{payload: make([]byte, 1100), codec: codecID{codec: forward.CodecVP8}}
+	pkt.Size = len(pkt.payload)
+	pkt.ExtSeq = l.ring.Highest()
+	b.ReportAllocs()
+	for b.Loop() {
+		pkt.ExtSeq++
+		k.takeLocked(l, 1, &pkt, f.r.now, false)
 	}
 }
