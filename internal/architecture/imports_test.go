@@ -93,6 +93,10 @@ func rules() map[string]rule {
 		// A server to compare with, on our socket.
 		"internal/loadtest/pionsfu": {may: []string{"sfu/udpmux"}},
 
+		// A bad network on the loopback address, for tests.
+		"internal/impair":            {},
+		"internal/impair/cmd/impair": {may: []string{"internal/impair"}},
+
 		// Only tests import these.
 		"internal/architecture":      {},
 		"internal/cluster/redistest": {},
