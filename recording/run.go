@@ -10,6 +10,12 @@ import (
 // page is how many recordings one look at the store takes.
 const page = 100
 
+// Why a recording is deleted.
+const (
+	retention = "retention"
+	requested = "request"
+)
+
 // Run looks, until ctx ends, for recordings that nobody sees through and for
 // those whose term is over.
 func (s *Service) Run(ctx context.Context) {
@@ -150,7 +156,7 @@ func (s *Service) retain(ctx context.Context) {
 		}
 		n := 0
 		for i := range old {
-			err := s.remove(ctx, old[i].Scope, old[i].ID, consult.System, "retention")
+			err := s.remove(ctx, old[i].Scope, old[i].ID, consult.System, retention)
 			if err != nil && !consult.HasCode(err, consult.Conflict) {
 				s.log.Error("recording whose term is over not deleted", "recording_id", old[i].ID, "err", err)
 				continue
@@ -168,7 +174,7 @@ func (s *Service) retain(ctx context.Context) {
 // log: at a patient's request, by the account, at the end of its term. It is a
 // Conflict for one that is held (legal_hold), deleted already, or not over.
 func (s *Service) Delete(ctx context.Context, sc consult.Scope, id string, actor consult.Actor) error {
-	if err := s.remove(ctx, sc, id, actor, "request"); err != nil {
+	if err := s.remove(ctx, sc, id, actor, requested); err != nil {
 		return err
 	}
 	s.goRun(func() { s.Purge(s.ctx) })
@@ -192,6 +198,9 @@ func (s *Service) remove(ctx context.Context, sc consult.Scope, id string, actor
 		return []consult.Event{s.event(r, consult.EventRecordingDeleted, actor, map[string]any{"why": why, "objects": r.Objects()})}, nil
 	})
 	if err == nil {
+		if why != retention { // the caller's own words
+			why = requested
+		}
 		s.metrics.deleted.WithLabelValues(why).Inc()
 	}
 	return err

@@ -30,6 +30,7 @@ import (
 	"github.com/chatmed/chatmed/internal/store"
 	"github.com/chatmed/chatmed/internal/telemetry"
 	"github.com/chatmed/chatmed/recording"
+	"github.com/chatmed/chatmed/recording/compose"
 	"github.com/chatmed/chatmed/recording/vault"
 	"github.com/chatmed/chatmed/sfu"
 	"github.com/chatmed/chatmed/signaling"
@@ -60,6 +61,7 @@ type app struct {
 	media         *sfu.SFU
 	blobs         blob.Store
 	vault         *vault.Vault
+	composer      *compose.Service
 	recordings    *recording.Service
 	signal        *signaling.Server
 	monitor       *api.Monitor
@@ -229,6 +231,7 @@ func (a *app) start(l listeners) {
 	a.background.Go(func() { a.waitingRoom.Run(ctx) })
 	a.background.Go(func() { a.signal.Run(ctx) })
 	a.background.Go(func() { a.recordings.Run(ctx) })
+	a.background.Go(func() { a.composer.Run(ctx) })
 	a.background.Go(func() { a.retain(ctx) })
 	a.web = a.answer(l)
 }
@@ -243,7 +246,7 @@ func (a *app) stop(ctx context.Context) error {
 	a.stopping.Store(true)
 	answered := a.web.shutdown(ctx)
 	err := a.signal.Shutdown(ctx)
-	err = errors.Join(err, a.recordings.Close(ctx), a.media.Close(ctx), <-answered)
+	err = errors.Join(err, a.recordings.Close(ctx), a.composer.Close(ctx), a.media.Close(ctx), <-answered)
 	a.cancel()
 	done := make(chan struct{})
 	go func() { // ends with the background work, which cancel has told to end
@@ -264,6 +267,9 @@ func (a *app) abandon(ctx context.Context) error {
 	var err error
 	if a.recordings != nil {
 		err = a.recordings.Close(ctx)
+	}
+	if a.composer != nil {
+		err = errors.Join(err, a.composer.Close(ctx))
 	}
 	if a.media != nil {
 		err = errors.Join(err, a.media.Close(ctx))

@@ -64,11 +64,14 @@ func (a *app) openRecordings() error {
 	if a.blobs, err = openBlobs(a.cfg); err != nil {
 		return err
 	}
+	if err = a.openComposer(); err != nil {
+		return err
+	}
 	cfg := recording.DefaultConfig(filepath.Join(a.cfg.DataDir, recordingsDir))
 	cfg.Alone = a.cfg.RedisURL == ""
 	a.recordings, err = recording.New(cfg, recording.Deps{
 		Store: a.store, Consultations: a.consultations, Bus: a.redis.Bus(),
-		Blobs: a.blobs, Vault: recipients{a.vault},
+		Blobs: a.blobs, Composer: a.composer, Vault: recipients{a.vault},
 		Capturer: recorders{media: a.media, identities: a.vault.Identities(), log: a.log, metrics: capture.NewMetrics(a.registry)},
 		Wordings: wording.All, Clock: clock{now: a.now}, Log: a.log, Metrics: a.registry,
 	})
