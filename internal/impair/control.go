@@ -20,6 +20,7 @@ type request struct {
 	Up     *wireProfile `json:"up"`
 	Down   *wireProfile `json:"down"`
 	Client uint16       `json:"client"` // source port; 0: all
+	New    bool         `json:"new"`    // only those to come
 }
 
 // wireProfile is a Profile as JSON, with times in milliseconds.
@@ -68,6 +69,7 @@ func (w *wireProfile) profile() (Profile, error) {
 //
 //	{"op":"set","preset":"rural-3g"}                          all clients, {"ok":true}
 //	{"op":"set","up":{"rate_bps":300000,"queue_bytes":30000},"down":{},"client":50123}
+//	{"op":"set","preset":"satellite","new":true}              clients to come
 //	{"op":"counters"}                                         {"ok":true,"counters":…}
 //	{"op":"presets"}                                          {"ok":true,"presets":…}
 //
@@ -111,14 +113,23 @@ func (r *Relay) obey(line []byte) (map[string]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if q.Client != 0 {
-			return answer, r.SetClient(q.Client, up, down)
-		}
-		return answer, r.Set(up, down)
+		return answer, q.set(r, up, down)
 	default:
 		return nil, fmt.Errorf("unknown op %q", q.Op)
 	}
 	return answer, nil
+}
+
+func (q request) set(r *Relay, up, down Profile) error {
+	switch {
+	case q.New && q.Client != 0:
+		return errors.New("a client is known, or to come")
+	case q.New:
+		return r.SetNew(up, down)
+	case q.Client != 0:
+		return r.SetClient(q.Client, up, down)
+	}
+	return r.Set(up, down)
 }
 
 func parse(line []byte) (q request, err error) {

@@ -180,6 +180,23 @@ func (r *Relay) Set(up, down Profile) error {
 	return errors.Join(errs...)
 }
 
+// SetNew changes the profiles of clients to come. Clients that share their links
+// have none of their own.
+func (r *Relay) SetNew(up, down Profile) error {
+	if err := errors.Join(up.Check(), down.Check()); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.shared != nil {
+		return errShared
+	}
+	r.up, r.down = up, down
+	return nil
+}
+
+var errShared = errors.New("the clients share their links")
+
 // SetClient changes the profiles of the client with that source port. It fails
 // when there is none, and when clients share their links.
 func (r *Relay) SetClient(port uint16, up, down Profile) error {
@@ -190,7 +207,7 @@ func (r *Relay) SetClient(port uint16, up, down Profile) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.shared != nil {
-		return errors.New("the clients share their links")
+		return errShared
 	}
 	for addr, c := range r.clients {
 		if addr.Port() == port {

@@ -173,7 +173,17 @@ func TestProfilesChangeWhileItRuns(t *testing.T) {
 	if _, text := b.hear(); text != "through at last" {
 		t.Errorf("heard %q", text)
 	}
-	if r.SetClient(1, Profile{}, Profile{}) == nil || r.Set(Profile{Loss: 2}, Profile{}) == nil {
+	must(r.SetNew(Profile{Cut: true}, Profile{}))
+	late := newCaller(t, r)
+	late.send("lost")
+	b.send("still through")
+	if _, text := b.hear(); text != "still through" {
+		t.Errorf("heard %q", text)
+	}
+	eventually(t, "a new client's packet lost", func() bool {
+		return r.Counters().Clients[late.conn.LocalAddr().String()].Up.Drops.Outage == 1
+	})
+	if r.SetNew(Profile{Loss: 2}, Profile{}) == nil || r.SetClient(1, Profile{}, Profile{}) == nil || r.Set(Profile{Loss: 2}, Profile{}) == nil {
 		t.Error("a client that is not there, or a bad profile, is accepted")
 	}
 }
@@ -188,7 +198,7 @@ func TestSharedLinks(t *testing.T) {
 	if c := r.Counters(); c.Shared == nil || c.Shared.Up.Out != 3 || c.Shared.Down.Out != 3 || c.Clients != nil {
 		t.Errorf("%+v", c)
 	}
-	if r.SetClient(1, Profile{}, Profile{}) == nil {
+	if r.SetClient(1, Profile{}, Profile{}) == nil || r.SetNew(Profile{}, Profile{}) == nil {
 		t.Error("one client of a shared link has a profile of its own")
 	}
 }
@@ -299,6 +309,7 @@ func TestControl(t *testing.T) {
 		{`{"op":"counters"}`, `"up":{"in":1,"out":1,"in_bytes":29`},
 		{`{"op":"presets"}`, `"hospital-wifi":{"down":{"rate_bps":6000000`},
 		{fmt.Sprintf(`{"op":"set","client":%d,"up":{"rate_bps":300000,"queue_bytes":9000,"outage_every_ms":10,"outage_for_ms":2.5}}`, c.port()), `{"ok":true}`},
+		{`{"op":"set","new":true}`, `{"ok":true}`}, {`{"op":"set","new":true,"client":1}`, `known, or to come`},
 		{`{"op":"set","client":1}`, `no client has port 1`},
 		{`{"op":"set","preset":"moon"}`, `no preset \"moon\"`},
 		{`{"op":"set","up":{"loss":1.5}}`, `"ok":false`},
