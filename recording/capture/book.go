@@ -205,6 +205,17 @@ func (k *book) wrote(out *tally) {
 // giveUp enters the end by the storage: what is not on disk is dropped.
 func (k *book) giveUp(now time.Time, rest *batch) {
 	k.abandoned = true
+	k.dropRest(rest)
+	if k.open {
+		k.openFor += max(0, k.safeAt-k.turnedAt)
+		k.open, k.turnedAt = false, max(k.safeAt, k.turnedAt)
+	}
+	k.why = consult.RecordingDisk
+	k.pause(k.turnedAt, max(k.since(now), k.lastAt))
+}
+
+// dropRest enters what will not be written any more.
+func (k *book) dropRest(rest *batch) {
 	for i := range rest.items {
 		if it := &rest.items[i]; it.kind == itemPacket {
 			k.stream(it.stream).track.dropped++
@@ -213,12 +224,6 @@ func (k *book) giveUp(now time.Time, rest *batch) {
 	for i := range rest.drops {
 		k.stream(rest.drops[i].stream).track.dropped += rest.drops[i].packets
 	}
-	if k.open {
-		k.openFor += max(0, k.safeAt-k.turnedAt)
-		k.open, k.turnedAt = false, max(k.safeAt, k.turnedAt)
-	}
-	k.why = consult.RecordingDisk
-	k.pause(k.turnedAt, max(k.since(now), k.lastAt))
 }
 
 // summary is what is on disk.

@@ -77,12 +77,12 @@ func (f *fakeTap) KeyFrames() {
 
 func (f *fakeTap) Close() { f.Shut() }
 
-// send is a packet from the room.
-func (f *fakeTap) send(s *sfu.Stream, ext uint64, start bool, payload string) {
+// send is a packet from the room. It reports whether the tap let it through.
+func (f *fakeTap) send(s *sfu.Stream, ext uint64, start bool, payload string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.open {
-		return
+		return false
 	}
 	p := &sfu.Packet{Stream: s, At: f.now(), ExtSeq: ext, Start: start, Timestamp: uint32(ext) * 960, Codec: "opus", Orientation: -1, Payload: []byte(payload)}
 	if s.Kind == "video" {
@@ -90,6 +90,7 @@ func (f *fakeTap) send(s *sfu.Stream, ext uint64, start bool, payload string) {
 	}
 	f.sink.Packet(p)
 	clear(p.Payload) // nobody may keep it
+	return true
 }
 
 var (

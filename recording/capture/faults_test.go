@@ -107,10 +107,9 @@ func TestFullDisk(t *testing.T) {
 		a := mic("prt_a")
 		sent := int64(0)
 		for n := range uint64(200) {
-			if r.tap.isOpen() {
+			if r.tap.send(a, n, n == 0, fmt.Sprintf("%500d", n)) {
 				sent++
 			}
-			r.tap.send(a, n, n == 0, fmt.Sprintf("%500d", n))
 			pass(20 * time.Millisecond)
 		}
 		s := r.failed(t, "full")
@@ -193,8 +192,10 @@ func TestStuckDisk(t *testing.T) {
 		f.mu.Unlock()
 		began := time.Now()
 		n := uint64(0)
-		for ; len(r.fails) == 0; n++ {
-			r.tap.send(a, n, n == 0, fmt.Sprintf("%500d", n)) // would deadlock the bubble if it waited
+		for len(r.fails) == 0 {
+			if r.tap.send(a, n, n == 0, fmt.Sprintf("%500d", n)) { // would deadlock the bubble if it waited
+				n++
+			}
 			pass(20 * time.Millisecond)
 		}
 		if took := time.Since(began); took < 10*time.Second || took > 12*time.Second {

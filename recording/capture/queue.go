@@ -163,9 +163,6 @@ func (q *queue) addLocked(it item) {
 
 func (q *queue) dropLocked(p *sfu.Packet) {
 	q.metrics.drop(p.Stream.Kind, 1)
-	if q.over {
-		return
-	}
 	if q.in.first.IsZero() {
 		q.in.first = p.At
 	}

@@ -280,6 +280,10 @@ func (r *Recorder) fail(err error) {
 	}
 	told := r.closed // Close says so itself
 	r.op.Unlock()
+	rest := r.queue.take() // what came until the tap was shut
+	r.mu.Lock()
+	r.book.dropRest(&rest)
+	r.mu.Unlock()
 	r.cfg.Metrics.fail(cause(err))
 	r.cfg.Log.Error("a recording was ended by its storage", "recording", r.cfg.Header.RecordingID, "cause", cause(err), "err", err)
 	close(r.watched)
