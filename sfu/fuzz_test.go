@@ -63,8 +63,9 @@ func fuzzSeeds(f *testing.F) {
 const fuzzSSRC = 4242
 
 // FuzzReceive feeds an authenticated client's plain RTP and RTCP into the
-// receive path, with another client watching. Whatever it sends, what goes out
-// are well-formed RTP and RTCP packets in order.
+// receive path, with another client watching and a tap open. Whatever it sends,
+// what goes out are well-formed RTP and RTCP packets in order, and a tap gets no
+// packet twice.
 func FuzzReceive(f *testing.F) {
 	fuzzSeeds(f)
 	r := newRig(f)
@@ -79,6 +80,12 @@ func FuzzReceive(f *testing.F) {
 		delete(b.tr.media.senders, video.ssrc)
 		video.ssrc = fuzzSSRC
 		b.tr.media.senders[fuzzSSRC] = video
+		once := &onceOnly{t: t, seen: map[*Stream]map[uint64]bool{}}
+		tap := r.tap(once)
+		defer tap.Close()
+		if !tap.Open([]string{"a", "b"}) {
+			t.Fatal("the tap did not open")
+		}
 		for len(data) >= 2 {
 			kind, n := data[0]%fuzzKinds, min(int(data[1]), len(data)-2)
 			packet := append([]byte(nil), data[2:2+n]...)
@@ -103,4 +110,32 @@ func FuzzReceive(f *testing.F) {
 		// Both share the socket and the keys: everything is read here.
 		b.received()
 	})
+}
+
+// onceOnly is a Sink that gets no packet twice, and none before its stream starts.
+type onceOnly struct {
+	t    *testing.T
+	seen map[*Stream]map[uint64]bool
+}
+
+func (*onceOnly) Gate(bool, time.Time)                      {}
+func (*onceOnly) Report(*Stream, time.Time, uint64, uint32) {}
+func (*onceOnly) Muted(string, string, bool, time.Time)     {}
+
+func (o *onceOnly) Packet(p *Packet) {
+	seen := o.seen[p.Stream]
+	if seen == nil {
+		if !p.Start {
+			o.t.Error("a stream without a start")
+		}
+		seen = map[uint64]bool{}
+		o.seen[p.Stream] = seen
+	}
+	if seen[p.ExtSeq] {
+		o.t.Errorf("%d twice", p.ExtSeq)
+	}
+	seen[p.ExtSeq] = true
+	if (p.Codec == "") != (len(p.Payload) == 0) {
+		o.t.Errorf("codec %q of %d bytes", p.Codec, len(p.Payload))
+	}
 }

@@ -12,6 +12,8 @@ const (
 	standing   = 6 // bins in which a queue must stay
 	sureOf     = 3 // standard errors
 	flatEnough = 0.02
+	maxNoise   = 100_000
+	noiseGain  = 0.02 // a feedback
 )
 
 // delay finds out from one-way delays whether a queue grows or stays.
@@ -20,9 +22,10 @@ type delay struct {
 	bucket  int64              // index of the newest
 	known   bool
 
-	from    int64 // bins before this index are not judged: a change lies between
-	queue   int64 // µs above the base, the least of the last bins
-	noise   float64
+	from    int64   // bins before this index are not judged: a change lies between
+	queue   int64   // µs above the base and its noise, the least of the last bins
+	noise   float64 // of the delays around their line, µs, of late
+	steady  bool    // noise has been measured
 	slope   float64 // µs a µs
 	overuse bool
 	grows   bool // by the slope; else by the level
@@ -86,7 +89,8 @@ func (d *delay) update(b *bins, newest, serial, now int64) {
 	if least == unknownBase {
 		return
 	}
-	d.queue = max(least-d.base(), 0)
+	d.listen(b, hi)
+	d.queue = max(least-d.base()-int64(d.noise), 0)
 	d.overuse, d.grows = false, false
 	serial = min(serial, maxSerial)
 	for _, n := range [...]int64{6, 12, 24} {
@@ -102,6 +106,21 @@ func (d *delay) update(b *bins, newest, serial, now int64) {
 	d.level(b, hi, serial, now)
 }
 
+// listen follows how far delays lie off any trend, as jitter and pictures sent in
+// one go make them.
+func (d *delay) listen(b *bins, hi int64) {
+	_, _, residual, n := b.line(max(hi-23, d.from), hi)
+	if n < 8 {
+		return
+	}
+	residual = min(residual, maxNoise)
+	if !d.steady {
+		d.steady, d.noise = true, residual
+		return
+	}
+	d.noise += (residual - d.noise) * noiseGain
+}
+
 // judge fits a line through the delays of bins lo to hi and reports whether the
 // queue grows there beyond doubt.
 func (d *delay) judge(b *bins, lo, hi, serial int64) bool {
@@ -109,9 +128,9 @@ func (d *delay) judge(b *bins, lo, hi, serial int64) bool {
 	if n < 5 {
 		return false
 	}
-	d.slope, d.noise = slope, residual
+	d.slope = slope
 	grown := slope * float64((hi-lo)*binLength)
-	limit := max(minQueue, float64(serial), 2*residual)
+	limit := max(minQueue, float64(serial), 2*residual, 4*d.noise)
 	x := b.at(hi)
 	if x == nil || x.ackedN == 0 {
 		return false
@@ -129,8 +148,8 @@ func (d *delay) level(b *bins, hi, serial, now int64) {
 	if n < 4 {
 		return
 	}
-	d.slope, d.noise = slope, residual
-	limit := max(2*minQueue, float64(2*serial), 4*residual)
+	d.slope = slope
+	limit := max(2*minQueue, float64(2*serial), 3*residual, 4*d.noise)
 	if float64(d.queue) <= limit || slope < -flatEnough {
 		return
 	}

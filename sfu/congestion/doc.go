@@ -46,7 +46,7 @@
 //     the rings or padding-only packets (RFC 3550 section 5.1; not before media
 //     has flowed under that SSRC), are sent evenly at Cluster.Rate until
 //     Cluster.Bytes are out, each told to Sent with Cluster.ID. Media that leaves
-//     meanwhile counts as part of it when it is told with the same ID.
+//     meanwhile counts as part of it by itself.
 //
 // Estimate.Pacing is the rate at which a burst (a key frame) should leave.
 // A sender that doesn't pace is served too, with a little less accuracy: the

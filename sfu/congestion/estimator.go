@@ -68,7 +68,7 @@ type Sent struct {
 	Sequence uint16 // transport-wide; consecutive
 	Size     int    // bytes of the UDP payload
 	Kind     Kind
-	Cluster  uint8 // of the probe it belongs to, 0 for none
+	Cluster  uint8 // Cluster.ID of the probe it was sent for, 0 for none
 }
 
 // Estimator estimates the bandwidth of one transport. It is not safe for
@@ -89,7 +89,6 @@ type Estimator struct {
 	lastSent     int64
 	firstUnheard int64 // when the first packet was sent since then; 0 for none
 	silent       bool
-	resumed      int64 // when the last silence ended
 	demand       int
 }
 
@@ -123,13 +122,13 @@ func (e *Estimator) at(now time.Time) int64 { return max(now.Sub(e.epoch).Micros
 func (e *Estimator) Sent(p Sent, now time.Time) {
 	t := max(e.at(now), e.lastSent) // the bins rely on it
 	size := min(max(p.Size, 0)+e.cfg.Overhead, 1<<16-1)
+	p.Cluster = e.prober.sent(p.Cluster, size, t)
 	e.history.add(p, size, t)
 	e.bins.sent(t, size)
 	e.lastSent = t
 	if e.firstUnheard == 0 {
 		e.firstUnheard = t
 	}
-	e.prober.sent(p.Cluster, size, t)
 }
 
 // Demand says how much the application would send if it might: probes go no
@@ -169,13 +168,23 @@ func (e *Estimator) Feedback(f *Feedback, now time.Time) {
 		e.firstUnheard = newest + 1
 	}
 	if e.silent {
-		e.silent, e.resumed = false, t
-		e.delay.restart(e.lastSent)
+		e.resume()
 	}
 	e.delay.update(&e.bins, newest, e.rate.serialisation(), t)
-	e.loss.update(&e.bins, newest, e.delay.queue, e.rate.link)
+	e.loss.update(&e.bins, newest)
 	e.rate.update(e, newest, t)
 	e.prober.update(e, t)
+}
+
+// resume goes on after a silence. What was sent before tells of the silence, not
+// of the link: it is not judged, and a probe finds out what the link carries.
+func (e *Estimator) resume() {
+	e.silent = false
+	e.delay.restart(e.lastSent)
+	e.loss.restart(e.lastSent)
+	e.prober.resume(e.lastSent)
+	e.rate.set(resumeShare * e.rate.link)
+	e.rate.capacity = 0
 }
 
 // take files what a feedback says and returns when the newest packet it

@@ -3,79 +3,115 @@ package congestion
 import "math"
 
 const (
-	lossBins = 30 // 1.5 s
-	lossMin  = 20 // packets that make a share
-	// tolerated is what is never taken for congestion.
+	// tolerated is the loss that is never taken for congestion.
 	tolerated = 0.02
-	baseAge   = 20_000_000 // µs after which the base is found anew
-	maxBase   = 0.5
+	lossBins  = 30 // of recent, 1.5 s
+	lossMin   = 20 // packets that make a share
+
+	lookLength = 6 // bins, 300 ms
+	lookCount  = 40
+	// lower is how much less must have been sent to tell whether the rate matters.
+	lower    = 0.9
+	lowerMin = 40 // packets
+	maxBase  = 0.4
+	baseAge  = 15_000_000 // µs that a base holds
 )
 
-// loss tells congestion from a link that loses whatever the rate: the loss that
-// stays when less is sent is the base, and only what lies above it counts.
+// look is what a stretch of lookLength bins sent and lost.
+type look struct {
+	index   int64
+	rate    float64
+	n, lost int
+}
+
+// loss tells congestion from a link that loses whatever the rate: what it loses
+// at a lower rate too is the base, and only what lies above counts.
 type loss struct {
 	recent float64
 	base   float64
 	excess float64 // of recent above what the base and chance explain
-	n      int
+	baseAt int64   // when the base was last found; 0: never
 
-	from int64 // bins before are from before the last cut
-
-	cutAt   int64   // when the rate was last cut for loss
-	cutLoss float64 // what it was then
-	low     float64 // least share since lowAt
-	lowAt   int64
+	looks [lookCount]look
+	next  int64 // the look to take next
+	from  int64 // bins before are from before the last cut
 }
 
+// restart measures the recent loss only in what is sent after t.
+func (l *loss) restart(t int64) { l.from = t/binLength + 1 }
+
 // update measures the bins up to that of the newest packet acknowledged, but for
-// the last few, where reordering may look like loss.
-func (l *loss) update(b *bins, newest, queue int64, link float64) {
+// the last two, where reordering may look like loss.
+func (l *loss) update(b *bins, newest int64) {
 	hi := newest/binLength - 2
-	var lostN, n int
+	if hi < 0 {
+		return
+	}
+	l.observe(b, hi)
 	lo := max(hi-lossBins+1, l.from, 0)
+	n, lostN, lossy := 0, 0, 0
 	for i := hi; i >= lo || n < lossMin && i >= max(hi-4*lossBins, l.from, 0); i-- {
 		if x := b.at(i); x != nil {
-			lostN += int(x.lostN)
 			n += int(x.lostN) + int(x.ackedN)
+			lostN += int(x.lostN)
+			if x.lostN > 0 {
+				lossy++
+			}
 		}
 	}
-	l.n = n
 	l.excess = 0
 	if n < lossMin {
 		return
 	}
 	p := float64(lostN) / float64(n)
 	l.recent = p
-	if hi-lo >= lossBins-1 {
-		l.follow(p, newest)
+	if l.baseAt > 0 && newest-l.baseAt > baseAge {
+		l.base, l.baseAt = 0, 0
 	}
-	chance := 2 * math.Sqrt(max(l.base, 0.005)*(1-l.base)/float64(n))
-	l.excess = max(p-l.base-max(tolerated, chance), 0)
+	if p <= tolerated {
+		return
+	}
+	// Losses that come together are one event, which chance makes more of.
+	together := float64(lostN) / float64(max(lossy, 1))
+	spread := math.Sqrt(max(l.base, 0.01) * together / float64(n))
+	l.excess = max(p-l.base-max(tolerated, 3*spread), 0)
 }
 
-// follow lets the base fall at once and rise to the least loss of late.
-func (l *loss) follow(p float64, now int64) {
-	l.base = min(l.base, p)
-	if l.lowAt == 0 || now-l.lowAt > baseAge {
-		if l.lowAt > 0 {
-			l.base = min(max(l.base, l.low), maxBase)
+// observe takes the looks that are over.
+func (l *loss) observe(b *bins, hi int64) {
+	for ; (l.next+1)*lookLength-1 <= hi; l.next++ {
+		if behind := hi/lookLength - l.next; behind > lookCount {
+			l.next += behind - lookCount
 		}
-		l.lowAt, l.low = now, p
+		k := look{index: l.next}
+		bytes := 0
+		for i := l.next * lookLength; i < (l.next+1)*lookLength; i++ {
+			if x := b.at(i); x != nil {
+				bytes += int(x.sentBytes)
+				k.n += int(x.ackedN) + int(x.lostN)
+				k.lost += int(x.lostN)
+			}
+		}
+		k.rate = float64(bytes) * 8e6 / (lookLength * binLength)
+		l.looks[l.next%lookCount] = k
 	}
-	l.low = min(l.low, p)
 }
 
-// cut notes that the rate was cut for loss at t, with the packets up to sent out.
-// A loss that has not fallen since the cut before is the link's own.
-func (l *loss) cut(t int64) (own bool) {
-	if l.cutAt > 0 && t-l.cutAt < 6_000_000 && l.recent > 0.7*l.cutLoss {
-		l.base = min(max(l.base, min(l.recent, l.cutLoss)), maxBase)
-		l.cutAt, l.excess = 0, 0
-		return true
+// learn finds the base anew from what was lost of late at clearly less than the
+// rate. It reports false when nothing was sent so slowly.
+func (l *loss) learn(rate float64, now int64) bool {
+	n, lostN := 0, 0
+	for i := range l.looks {
+		k := &l.looks[i]
+		if k.n > 0 && k.index > l.next-lookCount && k.rate < lower*rate {
+			n += k.n
+			lostN += k.lost
+		}
 	}
-	l.cutAt, l.cutLoss = t, l.recent
-	return false
+	if n < lowerMin {
+		return false
+	}
+	l.base = min(float64(lostN)/float64(n), maxBase)
+	l.baseAt = now
+	return true
 }
-
-// restart measures only what is sent after t.
-func (l *loss) restart(t int64) { l.from = t/binLength + 1 }

@@ -8,20 +8,30 @@ type Cluster struct {
 	ID    uint8 // 1 to 255, for Sent.Cluster
 	Rate  int   // bit/s
 	Bytes int
+	// Packet is how large padding should be, at least: a probe is read by its
+	// packets' times, so it needs some.
+	Packet int
 }
 
 const (
 	probeLength   = 40_000 // µs
-	probePackets  = 5      // full ones at least
-	probeEnough   = 0.8    // of a probe must be reported
-	probeSound    = 0.9    // of the rate sent, received: the link has not filled
+	probeLongest  = 150_000
+	probeNoise    = 15_000
+	probePackets  = 5   // full ones at least
+	probeEnough   = 0.8 // of a probe must be reported
+	probeSound    = 0.9 // of the rate sent, received: the link has not filled
 	probeTimeout  = 1_000_000
 	firstBackoff  = 2_500_000
 	lastBackoff   = 20_000_000
 	probeMost     = 2.0 // times the estimate
 	probeFirst    = 3.0 // the first one, times the start
 	wantsMore     = 1.05
+	worthwhile    = 1.15 // times the estimate: a probe that found less wasn't worth it
 	probeMinQueue = 40_000
+	probeApart    = 1_000_000
+	// freer is how far above the last known capacity the received rate must be for
+	// the link to have grown.
+	freer = 1.03
 )
 
 // probePhase is where a probe is.
@@ -62,18 +72,31 @@ func (p *prober) init() {
 // shields reports whether what was sent at t may have queued behind a probe.
 func (p *prober) shields(t int64) bool { return t <= p.shield }
 
-// failed notes that the link was found full: no probe soon, each time later.
-func (p *prober) failed(now int64) {
+// cut notes that the link was found full: no probe soon. After a real drop it is
+// looked at again before long.
+func (p *prober) cut(now int64, drop bool) {
 	p.opening = 0
+	if drop {
+		p.backoff = firstBackoff
+	}
 	p.nextAt = now + p.backoff
 	if p.phase == probeDue {
 		p.phase = probeIdle
 	}
 }
 
-func (p *prober) sent(cluster uint8, size int, t int64) {
-	if cluster == 0 || p.phase != probeSending || cluster != p.cluster.ID {
-		return
+// resume starts over after a silence, before which lie the packets sent up to t.
+func (p *prober) resume(t int64) {
+	p.phase = probeIdle
+	p.shield = max(p.shield, t)
+	p.opening, p.rise, p.backoff = 1, 1/resumeShare, firstBackoff
+}
+
+// sent notes a packet and returns the cluster it counts for. Media that leaves
+// between a probe's packets takes its share of the link, so it belongs to it.
+func (p *prober) sent(cluster uint8, size int, t int64) uint8 {
+	if p.phase != probeSending || cluster != p.cluster.ID && (p.sentN == 0 || p.sentBytes >= p.cluster.Bytes) {
+		return 0
 	}
 	if p.sentN == 0 {
 		p.firstSent = t
@@ -81,6 +104,7 @@ func (p *prober) sent(cluster uint8, size int, t int64) {
 	p.sentN++
 	p.sentBytes += size
 	p.lastSent, p.lastSentSize = t, size
+	return p.cluster.ID
 }
 
 func (p *prober) received(s *sentPacket, at int64) {
@@ -118,7 +142,7 @@ func (p *prober) update(e *Estimator, now int64) {
 		return
 	}
 	if rate, ok := p.wanted(e, now); ok {
-		p.plan(rate)
+		p.plan(rate, e.delay.noise)
 	}
 }
 
@@ -133,24 +157,28 @@ func (p *prober) wanted(e *Estimator, now int64) (float64, bool) {
 		p.opening--
 		return min(p.rise*r.link, top), true
 	}
-	if now < p.nextAt || now-r.cutAt < 1_500_000 {
-		return 0, false
+	// Where delays jump about, a short probe measures nothing.
+	freed := r.capacity > 0 && r.link > near*r.capacity && r.received > freer*r.capacity && e.delay.noise < probeNoise
+	if freed && now-p.started > probeApart {
+		p.nextAt = now + p.backoff
+		return min(probeMost*r.link, top), true
 	}
-	freed := r.capacity > 0 && r.link > near*r.capacity
-	if !freed && !r.limited && now-r.cutAt < p.backoff {
+	if now < p.nextAt || now-r.cutAt < 1_500_000 || !r.limited && now-r.cutAt < p.backoff {
 		return 0, false
 	}
 	p.nextAt = now + p.backoff
 	return min(probeMost*r.link, top), true
 }
 
-func (p *prober) plan(rate float64) {
+func (p *prober) plan(rate, noise float64) {
 	p.cluster.ID++
 	if p.cluster.ID == 0 {
 		p.cluster.ID = 1
 	}
 	p.cluster.Rate = int(rate)
-	p.cluster.Bytes = int(max(rate*probeLength/8e6, probePackets*float64(min(mtu, int(rate)/640))))
+	p.cluster.Packet = min(max(int(rate)/640, 100), mtu)
+	length := min(max(probeLength, 4*(noise-probeNoise)), probeLongest)
+	p.cluster.Bytes = max(int(rate*length/8e6), probePackets*p.cluster.Packet)
 	p.phase = probeDue
 }
 
@@ -174,7 +202,9 @@ func (p *prober) read(e *Estimator, now int64) {
 	full := got < probeSound*sent
 	if full {
 		got *= 0.9
-		p.backoff = min(2*p.backoff, lastBackoff)
+		if got < worthwhile*e.rate.link {
+			p.backoff = min(2*p.backoff, lastBackoff)
+		}
 		p.opening = 0
 		p.shield = p.lastSent + int64(float64(p.sentBytes)*8e6/max(got, 1))
 	} else {

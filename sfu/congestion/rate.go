@@ -3,10 +3,16 @@ package congestion
 import "math"
 
 const (
-	beta         = 0.85 // draft-ietf-rmcat-gcc-02 section 5.5
+	beta        = 0.85 // draft-ietf-rmcat-gcc-02 section 5.5
+	lossBeta    = 0.95
+	lossTrial   = 0.8
+	trialLength = 2_000_000 // µs
+	// dropShare of the estimate left after cuts is a drop of the link.
+	dropShare    = 0.75
 	pacingFactor = 1.5
+	resumeShare  = 0.7 // of the estimate is tried after a silence
 	// usedShare of the target must be sent for it to be tried.
-	usedShare = 0.8
+	usedShare = 0.85
 	// near is how far above the last known capacity an increase stays careful.
 	near = 1.08
 	// slowStep is the careful increase at stepAt, in bit/s a second; it grows with
@@ -33,6 +39,7 @@ type rate struct {
 	freeSince  int64 // since when the estimate has been above capacity untroubled
 	cutAt      int64
 	cutFrom    float64 // the estimate before the last run of cuts
+	trialAt    int64   // when the rate was last cut to see whether loss falls with it
 }
 
 func (r *rate) init(cfg Config) {
@@ -62,7 +69,7 @@ func (r *rate) update(e *Estimator, newest, now int64) {
 	case e.delay.overuse:
 		r.overused(e, hi, now)
 	case e.loss.excess > 0:
-		r.lossy(e, now)
+		r.lossy(e, hi, now)
 	case e.delay.queue > 3*minQueue && e.delay.slope < 0 || r.limited || now-r.cutAt < e.roundTrip():
 		r.state = Holding
 	default:
@@ -72,29 +79,46 @@ func (r *rate) update(e *Estimator, newest, now int64) {
 
 // overused cuts the estimate to a little less than what came through.
 func (r *rate) overused(e *Estimator, hi, now int64) {
-	through := e.bins.rateReceived(hi-int64(max(e.delay.span, 5)), hi)
+	through := e.bins.rateReceived(hi-int64(max(e.delay.span, 5)), hi) / (1 - e.loss.base)
 	r.noteCut(now)
 	r.capacity = through
 	r.set(min(r.link, beta*through))
 	r.state = Decreasing
 	e.delay.restart(e.lastSent)
-	e.prober.failed(now)
+	e.prober.cut(now, r.link < dropShare*r.cutFrom)
 }
 
-// lossy cuts the estimate to what came through, if the loss goes with the rate.
-func (r *rate) lossy(e *Estimator, now int64) {
-	own := e.loss.cut(now)
-	e.loss.restart(e.lastSent)
-	if own {
-		r.state = Holding
-		return
+// lossy answers loss that lies above the base: it finds the base anew, cutting
+// the rate a little more for once where that takes a comparison, and else cuts
+// the estimate to what came through.
+func (r *rate) lossy(e *Estimator, hi, now int64) {
+	sent := e.bins.rateSent((hi-lossBins)*binLength, (hi-1)*binLength)
+	known := e.loss.learn(sent, now)
+	if known {
+		e.loss.update(&e.bins, hi*binLength)
+		if e.loss.excess == 0 { // the link's own
+			r.state = Holding
+			return
+		}
 	}
 	through := r.received / (1 - e.loss.base)
+	share := lossBeta
+	if !known {
+		if now-r.trialAt < trialLength { // wait for what the last one shows
+			r.state = Holding
+			return
+		}
+		r.trialAt, share = now, lossTrial
+	}
 	r.noteCut(now)
-	r.capacity = through
-	r.set(min(r.link, max(0.95*through, r.link*(1-e.loss.recent))))
+	r.capacity = 0
+	if known {
+		r.capacity = through
+	}
+	r.set(min(r.link, max(share*through, share*r.link*(1-e.loss.recent))))
 	r.state = Decreasing
-	e.prober.failed(now)
+	e.loss.restart(e.lastSent)
+	e.prober.cut(now, r.link < dropShare*r.cutFrom)
 }
 
 func (r *rate) noteCut(now int64) {
