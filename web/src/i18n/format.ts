@@ -64,3 +64,8 @@ function roundMinutes(seconds: number, round: (n: number) => number): number {
   const minutes = Math.max(0, seconds) / 60;
   return minutes < 10 ? round(minutes) : round(minutes / 5) * 5;
 }
+
+/** Names in a row, as the language joins them. */
+export function listOf(names: readonly string[]): string {
+  return new Intl.ListFormat(language.value, { type: 'conjunction' }).format(names);
+}

@@ -1,9 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { ar } from './ar';
-import { en } from './en';
 import { clock, estimateWords, waited } from './format';
-import { fr } from './fr';
-import { asKey, language, matchLanguage, t, translate, type Catalogue, type Key, type Plural } from './index';
+import { asKey, catalogues, language, matchLanguage, t, translate, type Key, type Plural } from './index';
 
 afterEach(() => (language.value = 'en'));
 
@@ -16,8 +13,9 @@ function forms(message: string | Plural): string[] {
 }
 
 describe('catalogues', () => {
+  const { en, fr, ar } = catalogues;
   const keys = Object.keys(en) as Key[];
-  for (const [name, catalogue] of Object.entries({ fr, ar } as Record<string, Catalogue>)) {
+  for (const [name, catalogue] of Object.entries({ fr, ar })) {
     it(`${name} uses only the placeholders of English`, () => {
       for (const key of keys) {
         const allowed = forms(en[key]).flatMap(placeholders);

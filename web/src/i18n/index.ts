@@ -2,13 +2,16 @@ import { signal } from '@preact/signals';
 import { ar } from './ar';
 import { en } from './en';
 import { fr } from './fr';
+import { recording as arRecording } from './recording/ar';
+import { recording as enRecording } from './recording/en';
+import { recording as frRecording } from './recording/fr';
 
 export const languages = ['en', 'fr', 'ar'] as const;
 export type Language = (typeof languages)[number];
 
 export const languageNames: Record<Language, string> = { en: 'English', fr: 'Français', ar: 'العربية' };
 
-type English = typeof en;
+type English = typeof en & typeof enRecording;
 export type Key = keyof English;
 
 /** Every form a language may need; `other` is the one that always exists. */
@@ -22,8 +25,8 @@ export interface Plural {
 }
 
 /** A catalogue holds every key of the English one, plural where that is plural. */
-export type Catalogue<P extends Plural = Plural> = {
-  [K in Key]: English[K] extends string ? string : P;
+export type Catalogue<P extends Plural = Plural, E = typeof en> = {
+  [K in keyof E]: E[K] extends string ? string : P;
 };
 
 type Placeholders<S> = S extends `${string}{${infer P}}${infer Rest}` ? P | Placeholders<Rest> : never;
@@ -35,7 +38,11 @@ type Params<K extends Key> = [Names<English[K]>] extends [never]
 /** A key whose text needs nothing filled in. */
 export type PlainKey = { [K in Key]: Params<K> extends [] ? K : never }[Key];
 
-const catalogues: Record<Language, Catalogue> = { en, fr, ar };
+export const catalogues: Record<Language, Catalogue<Plural, English>> = {
+  en: { ...en, ...enRecording },
+  fr: { ...fr, ...frRecording },
+  ar: { ...ar, ...arRecording },
+};
 
 /** The language of the page. Components that call `t()` follow it. */
 export const language = signal<Language>('en');
@@ -85,6 +92,6 @@ function isolate(text: string): string {
 
 /** Narrows a string from outside, such as an error reason, to a plain key if it is one. */
 export function asKey(candidate: string): PlainKey | null {
-  const message = Object.entries(en).find(([key]) => key === candidate)?.[1];
+  const message = Object.entries(catalogues.en).find(([key]) => key === candidate)?.[1];
   return typeof message === 'string' && !message.includes('{') ? (candidate as PlainKey) : null;
 }

@@ -8,6 +8,7 @@ import '../styles/emergency.css';
 import '../styles/tiles.css';
 import '../styles/call.css';
 import '../styles/chat.css';
+import '../styles/consent.css';
 import '../styles/banners.css';
 import { effect, signal } from '@preact/signals';
 import { render } from 'preact';

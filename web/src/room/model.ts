@@ -1,9 +1,11 @@
+import { take, type Recording } from './recording';
 import type {
   ChatMessage,
   EmergencyInfo,
   EndReason,
   Participant,
   QueueTicket,
+  RecordingInfo,
   Role,
   ServerMessage,
   SessionInfo,
@@ -34,6 +36,8 @@ export interface Model {
   note: string | null;
   /** What the patient was shown while waiting: it goes on when the waiting has ended. */
   emergency: EmergencyInfo | null;
+  /** Null where this consultation is not recorded at all. */
+  recording: Recording | null;
 }
 
 export const outside: Model = {
@@ -52,21 +56,22 @@ export const outside: Model = {
   queue: [],
   note: null,
   emergency: null,
+  recording: null,
 };
 
 /** The model after one server message. `now` is in milliseconds since 1970. */
 export function apply(m: Model, message: ServerMessage, now: number): Model {
   switch (message.type) {
     case 'joined':
-      return enterCall({ ...m, ...seat(message) }, message);
+      return enterCall({ ...m, ...seat(message) }, message, now);
     case 'waiting':
-      return { ...m, ...seat(message), stage: 'waiting', waiting: message.waiting };
+      return { ...m, ...seat(message), stage: 'waiting', waiting: message.waiting, recording: null };
     case 'admitted':
-      return enterCall(m, message);
+      return enterCall(m, message, now);
     case 'resumed':
       return message.state === 'waiting'
-        ? { ...m, ...seat(message), stage: 'waiting', waiting: message.waiting }
-        : enterCall({ ...m, ...seat(message) }, message);
+        ? { ...m, ...seat(message), stage: 'waiting', waiting: message.waiting, recording: null }
+        : enterCall({ ...m, ...seat(message) }, message, now);
     case 'answer':
     case 'slots':
       return { ...m, slots: message.slots };
@@ -79,6 +84,8 @@ export function apply(m: Model, message: ServerMessage, now: number): Model {
     case 'queue':
     case 'watching':
       return { ...m, queue: message.tickets };
+    case 'recording':
+      return { ...m, recording: take(m.recording, message, now) };
     case 'session':
       return { ...m, session: message.session };
     case 'ended':
@@ -107,6 +114,7 @@ export function end(m: Model, ending: Ending, now: number): Model {
     waiting: null,
     slots: [],
     queue: [],
+    recording: null,
   };
 }
 
@@ -116,7 +124,14 @@ function seat(s: { participant_id: string; secret: string; role: Role; session: 
 
 function enterCall(
   m: Model,
-  c: { slots: Slot[]; participants: Participant[]; chat: ChatMessage[]; queue?: QueueTicket[] },
+  c: {
+    slots: Slot[];
+    participants: Participant[];
+    chat: ChatMessage[];
+    queue?: QueueTicket[];
+    recording?: RecordingInfo;
+  },
+  now: number,
 ): Model {
   return {
     ...m,
@@ -126,6 +141,7 @@ function enterCall(
     participants: c.participants,
     chat: c.chat,
     queue: c.queue ?? m.queue,
+    recording: c.recording ? take(m.recording, c.recording, now) : null,
   };
 }
 

@@ -4,6 +4,7 @@ const known: Record<string, PlainKey> = {
   no_grant: 'banner.noGrant',
   token_wrong_role: 'banner.noGrant',
   too_fast: 'banner.tooFast',
+  recording_disabled: 'rec.disabled',
   not_active: 'banner.notStarted',
 };
 

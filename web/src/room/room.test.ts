@@ -302,12 +302,12 @@ describe('Room', () => {
     const { room } = await open();
     socket().reply('join', { type: 'joined', ...seat, role: 'doctor', answer: 'sdp', ...inCall });
     await settle();
-    room.startEnding();
+    room.farewell.start();
     await settle(2_000);
-    room.keepGoing();
+    room.farewell.cancel();
     await settle(5_000);
     expect(types()).not.toContain('end');
-    room.startEnding();
+    room.farewell.start();
     await settle(3_000);
     expect(types()).toContain('end');
   });

@@ -13,10 +13,12 @@ import {
   type Slot,
   type Source,
 } from '../signal/messages';
+import { Farewell } from './ending';
 import { apply, end, newestNote, outside, slotsNeeded, type Ending, type Model } from './model';
 import { callNews } from './news';
 import { OwnMedia } from './own';
 import type { PageMemory } from './page';
+import { Recorder } from './recorder';
 import { RoomState } from './state';
 
 export interface RoomConfig {
@@ -32,8 +34,6 @@ export interface RoomConfig {
 
 /** How long a join waits for devices that are still starting; they may follow later. */
 const DEVICES_WITHIN = 3_000;
-/** The time to change one's mind after pressing End, in seconds. */
-export const ENDING_SECONDS = 3;
 /** Refusals that pass by themselves. */
 const TRY_AGAIN = new Set(['draining', 'service_unavailable', 'too_fast']);
 
@@ -44,6 +44,8 @@ const TRY_AGAIN = new Set(['draining', 'service_unavailable', 'too_fast']);
 export class Room extends RoomState {
   readonly canShare: boolean;
   readonly own: OwnMedia;
+  readonly farewell = new Farewell(() => this.ask(() => this.link?.request({ type: 'end' })));
+  readonly recorder = new Recorder(this, (m) => this.wish((link) => link.request(m)));
 
   private readonly chime = new Chime();
   private transport: Transport | null = null;
@@ -53,7 +55,6 @@ export class Room extends RoomState {
   private held: ServerMessage[] | null = null;
   /** Raised by each opened socket: an answer to an older one is void. */
   private attempt = 0;
-  private endTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor(
     private readonly config: RoomConfig,
@@ -115,27 +116,6 @@ export class Room extends RoomState {
     this.finish(ending);
   }
 
-  /** Ends for everyone after a moment in which it can be taken back. */
-  startEnding(): void {
-    if (this.ending.value !== null) return;
-    this.ending.value = ENDING_SECONDS;
-    this.endTimer = setInterval(() => {
-      const left = (this.ending.value ?? 0) - 1;
-      if (left > 0) this.ending.value = left;
-      else void this.endNow();
-    }, 1_000);
-  }
-
-  async endNow(): Promise<void> {
-    this.keepGoing();
-    await this.ask(() => this.link?.request({ type: 'end' }));
-  }
-
-  keepGoing(): void {
-    clearInterval(this.endTimer);
-    this.ending.value = null;
-  }
-
   async admit(ticketId: string): Promise<void> {
     this.admitting.value = new Set([...this.admitting.value, ticketId]);
     await this.ask(() => this.link?.request({ type: 'admit', ticket_id: ticketId }));
@@ -170,6 +150,10 @@ export class Room extends RoomState {
     }
   }
 
+  private wish<T>(request: (link: Link) => Promise<T>): Promise<T> {
+    return this.link ? request(this.link) : Promise.reject(new SignalError(NO_REPLY, false));
+  }
+
   private connect(media: LocalMedia): void {
     const link = new Link(this.config.url, {
       open: () => void this.opened(link),
@@ -189,8 +173,7 @@ export class Room extends RoomState {
       this.views,
       {
         offer: (offer, publications, replace) =>
-          this.link?.request({ type: 'offer', offer, publications, replace }) ??
-          Promise.reject(new SignalError(NO_REPLY, false)),
+          this.wish((link) => link.request({ type: 'offer', offer, publications, replace })),
         ready: () => this.link?.send({ type: 'ready' }),
       },
       { sources: this.config.sources, codec: this.config.codec },
@@ -216,6 +199,7 @@ export class Room extends RoomState {
         this.returning.value = false;
       });
       this.memory.set({ inside: true });
+      this.recorder.again();
     } catch (error) {
       if (stale()) return;
       const reason = error instanceof SignalError ? error.reason : 'internal';
@@ -345,6 +329,7 @@ export class Room extends RoomState {
   }
 
   private noteChanges(before: Model, now: Model): void {
+    this.recorder.changed(before, now);
     if (now.stage === 'waiting') {
       if (before.stage === 'call') this.sentBack();
       else if (before.stage === 'waiting' && newestNote(now) !== newestNote(before)) this.chime.play();
@@ -382,7 +367,7 @@ export class Room extends RoomState {
 
   private teardown(): void {
     this.memory.set({ inside: false });
-    this.keepGoing();
+    this.farewell.cancel();
     this.link?.stop();
     this.transport?.close();
     this.own.close();

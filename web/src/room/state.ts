@@ -10,7 +10,13 @@ import { outside, type Model } from './model';
 export type Phase = 'loading' | 'explain' | 'check' | 'waiting' | 'call' | 'ended' | 'error';
 
 export type Announcement =
-  { key: 'call.joined' | 'call.left' | 'desk.alarm'; name: string } | { key: 'wait.admitted' } | null;
+  { key: 'call.joined' | 'call.left' | 'desk.alarm'; name: string } | { key: PlainKey } | null;
+
+/** Something that is no trouble, about somebody. */
+export interface Word {
+  key: 'rec.someDeclined' | 'rec.someWithdrew';
+  name: string;
+}
 
 /** Everything the components of the room show. Only the Room itself writes it. */
 export class RoomState {
@@ -25,12 +31,12 @@ export class RoomState {
   /** The reason of a refusal that ends the attempt. */
   readonly failure: Signal<string | null> = signal(null);
   readonly notice: Signal<PlainKey | null> = signal(null);
+  /** A calm word for the doctor. */
+  readonly word: Signal<Word | null> = signal(null);
   readonly announcement: Signal<Announcement> = signal(null);
   readonly chatOpen = signal(false);
   readonly read = signal(0);
   readonly admitting: Signal<ReadonlySet<string>> = signal(new Set());
-  /** Seconds until the consultation ends for everyone; null unless End was pressed. */
-  readonly ending: Signal<number | null> = signal(null);
   readonly phase: ReadonlySignal<Phase> = computed(() => {
     if (this.failure.value !== null) return 'error';
     const { stage } = this.model.value;
@@ -50,6 +56,7 @@ export class RoomState {
   /** Going back in without the device check, after a reload. */
   protected readonly returning = signal(false);
   private noticeTimer: ReturnType<typeof setTimeout> | undefined;
+  private wordTimer: ReturnType<typeof setTimeout> | undefined;
 
   showChat(open: boolean): void {
     this.read.value = this.model.value.chat.length;
@@ -64,18 +71,33 @@ export class RoomState {
     this.notice.value = null;
   }
 
+  dismissWord(): void {
+    this.word.value = null;
+  }
+
   /** Runs a request whose failure is told in a banner. */
   protected async ask(request: () => Promise<unknown> | undefined): Promise<void> {
     try {
       await request();
     } catch (error) {
-      this.tell(refusal(error instanceof SignalError ? error.reason : ''));
+      this.refused(error instanceof SignalError ? error.reason : '');
     }
   }
 
-  protected tell(key: PlainKey): void {
+  refused(reason: string): void {
+    this.tell(refusal(reason));
+  }
+
+  /** Shows a banner, for a moment or until it is closed. */
+  tell(key: PlainKey, stays = false): void {
     clearTimeout(this.noticeTimer);
     this.notice.value = key;
-    this.noticeTimer = setTimeout(() => (this.notice.value = null), 8_000);
+    if (!stays) this.noticeTimer = setTimeout(() => (this.notice.value = null), 8_000);
+  }
+
+  inform(key: Word['key'], name: string): void {
+    clearTimeout(this.wordTimer);
+    this.word.value = { key, name };
+    this.wordTimer = setTimeout(() => (this.word.value = null), 12_000);
   }
 }

@@ -137,6 +137,35 @@ export interface WaitingInfo {
   emergency?: EmergencyInfo;
 }
 
+/** What a person has last said to being recorded; null: nothing yet. */
+export type Decision = 'granted' | 'declined' | 'withdrawn';
+
+/** The exact text that people are shown before they decide. */
+export interface Wording {
+  id: string;
+  language: string;
+  text: string;
+}
+
+/** The recording of the session, as this participant may see it. */
+export interface RecordingInfo {
+  /** `waiting`: started, and it has not recorded yet; `failed`: ended by a fault. */
+  state: 'off' | 'waiting' | 'recording' | 'paused' | 'failed';
+  reason?: string;
+  recording_id?: string;
+  started_at?: string;
+  /** Until this message; while it records it goes on counting. */
+  recorded_seconds?: number;
+  /** Participants present who have not granted. */
+  waiting_for: string[];
+  /** Null for a device, which is not asked. */
+  you: { decision: Decision | null } | null;
+  /** To the doctor alone, by participant. */
+  others?: Record<string, Decision | null>;
+  /** Only in the first message. */
+  wordings?: Wording[];
+}
+
 interface Seat {
   participant_id: string;
   secret: string;
@@ -149,6 +178,8 @@ interface CallState {
   participants: Participant[];
   chat: ChatMessage[];
   queue?: QueueTicket[];
+  /** Where the consultation may be recorded. */
+  recording?: RecordingInfo;
 }
 
 export type ClientMessage =
@@ -174,6 +205,8 @@ export type ClientMessage =
   | { type: 'admit'; ticket_id: string }
   | DeskMessage
   | { type: 'eject'; participant_id: string }
+  | { type: 'consent'; decision: Decision; wording_id?: string; language?: string }
+  | { type: 'record'; on: boolean }
   | { type: 'end' }
   | { type: 'leave' }
   | { type: 'ping' }
@@ -229,6 +262,7 @@ export type ServerMessage =
     } & DoctorState)
   | ({ type: 'presence' } & DoctorState)
   | { type: 'session'; session: SessionInfo }
+  | ({ type: 'recording' } & RecordingInfo)
   | { type: 'ended'; reason: EndReason; note?: string }
   | { type: 'moved' }
   | Ack
@@ -258,6 +292,8 @@ export interface Replies extends Record<DeskMessage['type'], Ack> {
   reason: Ack;
   admit: Ack;
   eject: Ack;
+  consent: Ack;
+  record: Ack;
   end: Ack;
   watch: Extract<ServerMessage, { type: 'watching' }>;
 }

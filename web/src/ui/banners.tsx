@@ -18,7 +18,7 @@ export function Banners() {
   const { lost } = room.local.value;
   const notice = room.notice.value;
   return (
-    <div class="banners">
+    <div class={room.model.value.recording ? 'banners below-chip' : 'banners'}>
       {down && (
         <p class="banner" role="alert" data-testid="error-banner" data-reason="reconnecting">
           <Spinner />
@@ -54,23 +54,41 @@ export function Banners() {
           </button>
         </p>
       )}
-      {room.ending.value !== null && (
+      {room.word.value !== null && (
+        <p class="banner calm" role="status" data-testid="info-banner">
+          {t(room.word.value.key, { name: room.word.value.name })}
+          <button
+            type="button"
+            class="icon-button"
+            aria-label={t('app.close')}
+            onClick={() => room.dismissWord()}
+          >
+            <Icon name="close" />
+          </button>
+        </p>
+      )}
+      {room.farewell.left.value !== null && (
         <p class="banner ending" role="alert">
           <span class="ending-text">
             {t('call.ending')}
             <span class="ending-count" aria-hidden="true">
-              {number(room.ending.value)}
+              {number(room.farewell.left.value)}
             </span>
           </span>
           <span class="ending-choice">
-            <button type="button" class="button" data-testid="keep-going" onClick={() => room.keepGoing()}>
+            <button
+              type="button"
+              class="button"
+              data-testid="keep-going"
+              onClick={() => room.farewell.cancel()}
+            >
               {t('call.keepGoing')}
             </button>
             <button
               type="button"
               class="button danger"
               data-testid="end-confirm"
-              onClick={() => void room.endNow()}
+              onClick={() => void room.farewell.now()}
             >
               {t('call.endNow')}
             </button>
@@ -84,11 +102,17 @@ export function Banners() {
 
 /** Who came and went, for screen readers; the eye sees it on the stage. */
 function Announcer() {
-  const a = useRoom().announcement.value;
+  const room = useRoom();
+  const a = room.announcement.value;
   return (
-    <p class="visually-hidden" role="status">
-      {a && ('name' in a ? t(a.key, { name: a.name }) : t(a.key))}
-    </p>
+    <>
+      <p class="visually-hidden" role="status">
+        {a && ('name' in a ? t(a.key, { name: a.name }) : t(a.key))}
+      </p>
+      <p class="visually-hidden" role="status">
+        {room.recorder.asking && t('rec.asked')}
+      </p>
+    </>
   );
 }
 

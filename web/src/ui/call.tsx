@@ -3,6 +3,7 @@ import { clock } from '../i18n/format';
 import { slotView } from '../media/views';
 import { initials, tiles, type Tile } from '../room/model';
 import { Chat } from './chat';
+import { Consent } from './consent';
 import { useNow, useRoom } from './context';
 import { Controls } from './controls';
 import { DeviceProblems } from './devices';
@@ -10,13 +11,16 @@ import { Icon } from './icons';
 import { LangSelect } from './lang-select';
 import { MediaView } from './media-view';
 import { QualityMark } from './quality-mark';
+import { RecordingChip } from './recording-chip';
 import { TicketCard } from './ticket-card';
 
 export function Call({ onLanguage }: { onLanguage: (lang: string) => void }) {
   const room = useRoom();
   const { role } = room.model.value;
+  const { shown } = room.recorder;
+  const kind = `call${room.chatOpen.value ? ' with-chat' : ''}${shown ? ' with-consent' : ''}`;
   return (
-    <main class={room.chatOpen.value ? 'call with-chat' : 'call'} aria-label={t('call.region')}>
+    <main class={kind} aria-label={t('call.region')}>
       <TopBar onLanguage={onLanguage} />
       <div class="stage">
         <Remotes />
@@ -24,6 +28,7 @@ export function Call({ onLanguage }: { onLanguage: (lang: string) => void }) {
         <SelfView />
         <Unlock />
       </div>
+      {shown && <Consent />}
       <Controls />
       {room.chatOpen.value && <Chat />}
     </main>
@@ -32,12 +37,13 @@ export function Call({ onLanguage }: { onLanguage: (lang: string) => void }) {
 
 function TopBar({ onLanguage }: { onLanguage: (lang: string) => void }) {
   const { model } = useRoom();
-  const { session, role, participants } = model.value;
+  const { session, role, participants, recording } = model.value;
   const others = participants.filter((p) => !p.self);
   const other = role === 'doctor' ? session?.patient_name : session?.doctor_name;
   const name = (others.length === 1 ? others[0]?.name : undefined) ?? other;
   return (
-    <header class="call-bar">
+    <header class={recording ? 'call-bar recordable' : 'call-bar'}>
+      <RecordingChip />
       <h1 class="call-title">
         {name ? (
           <>

@@ -1,6 +1,7 @@
 import { useRef } from 'preact/hooks';
 import { t } from '../i18n';
 import { number } from '../i18n/format';
+import { started } from '../room/recording';
 import { useRoom } from './context';
 import { DeviceFields } from './devices';
 import { Icon, type IconName } from './icons';
@@ -45,6 +46,7 @@ export function Controls() {
           onClick={() => void room.setScreen(!sharing)}
         />
       )}
+      {doctor && room.model.value.recording && <RecordControl />}
       <Control
         testId="chat-toggle"
         icon="chat"
@@ -52,6 +54,7 @@ export function Controls() {
         label={room.chatOpen.value ? t('call.chatClose') : t('call.chatOpen')}
         active={room.chatOpen.value}
         badge={unread}
+        badgeText={t('chat.unread', { count: unread })}
         onClick={() => room.showChat(!room.chatOpen.value)}
       />
       {!room.observer && (
@@ -78,7 +81,7 @@ export function Controls() {
           text={t('call.end')}
           label={t('call.endLong')}
           danger
-          onClick={() => room.startEnding()}
+          onClick={() => room.farewell.start()}
         />
       )}
       <dialog ref={dialog} class="dialog" aria-labelledby="devices-title">
@@ -94,6 +97,28 @@ export function Controls() {
   );
 }
 
+/** Starts and stops; while it waits for people, how many. */
+function RecordControl() {
+  const { model, recorder } = useRoom();
+  const { recording } = model.value;
+  const on = started(recording);
+  const waits = on ? (recording?.waiting_for.length ?? 0) : 0;
+  const label = on ? t('rec.stopLong') : t('rec.startLong');
+  return (
+    <Control
+      testId="record-toggle"
+      icon={on ? 'stop' : 'record'}
+      text={on ? t('rec.stop') : t('rec.start')}
+      label={label}
+      active={on}
+      badge={waits}
+      badgeText={waits > 0 ? t('rec.waits', { count: waits }) : ''}
+      busy={recorder.switching.value}
+      onClick={() => void recorder.record(!on)}
+    />
+  );
+}
+
 interface ControlProps {
   testId: string;
   icon: IconName;
@@ -105,11 +130,15 @@ interface ControlProps {
   active?: boolean;
   danger?: boolean;
   badge?: number;
+  /** What the badge counts. */
+  badgeText?: string;
+  busy?: boolean;
   onClick: () => void;
 }
 
-function Control({ testId, icon, text, label, off, active, danger, badge = 0, onClick }: ControlProps) {
-  const name = badge > 0 ? `${label} (${t('chat.unread', { count: badge })})` : label;
+function Control(props: ControlProps) {
+  const { testId, icon, text, label, off, active, danger, badge = 0, badgeText, busy, onClick } = props;
+  const name = badge > 0 ? `${label} (${badgeText ?? ''})` : label;
   const kind = danger ? ' danger' : off ? ' off' : active ? ' active' : '';
   return (
     <button
@@ -118,6 +147,7 @@ function Control({ testId, icon, text, label, off, active, danger, badge = 0, on
       data-testid={testId}
       aria-label={name}
       title={label}
+      aria-disabled={busy}
       onClick={onClick}
     >
       <span class="control-icon">

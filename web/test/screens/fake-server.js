@@ -136,6 +136,7 @@
           participants: scenario.participants ?? [],
           chat: scenario.chat ?? [],
           queue: scenario.queue ?? [],
+          ...(scenario.recording ? { recording: scenario.recording } : {}),
         };
       }
       case 'watch':
@@ -173,6 +174,19 @@
           fatal: false,
           reason: 'open_consultation',
         };
+      case 'consent':
+      case 'record':
+        if (scenario.refuse) {
+          return {
+            type: 'error',
+            error: 'conflict',
+            message: 'no',
+            code: 503,
+            fatal: false,
+            reason: scenario.refuse,
+          };
+        }
+        return { type: 'ack' };
       case 'chat':
       case 'reason':
       case 'admit':

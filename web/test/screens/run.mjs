@@ -5,6 +5,7 @@ import { createReadStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { extname, join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { recordingScenarios } from './recording.mjs';
 import { scenarios } from './scenarios.mjs';
 
 const here = import.meta.dirname;
@@ -54,7 +55,13 @@ const browser = await chromium.launch({
   ],
 });
 const fake = readFileSync(join(here, 'fake-server.js'), 'utf8');
-const sizes = { phone: { width: 360, height: 740 }, desktop: { width: 1280, height: 800 } };
+const sizes = {
+  phone: { width: 360, height: 740 },
+  tall: { width: 390, height: 844 },
+  desktop: { width: 1280, height: 800 },
+  side: { width: 740, height: 360 },
+  narrow: { width: 320, height: 568 },
+};
 let bad = 0;
 
 async function picture(lang, size, name, { at, scenario, steps, settle = 400 }) {
@@ -93,7 +100,7 @@ async function picture(lang, size, name, { at, scenario, steps, settle = 400 }) 
 const langs = (process.env.LANGS ?? 'en,fr,ar').split(',');
 const chosenSizes = (process.env.SIZES ?? 'phone,desktop').split(',');
 const jobs = langs.flatMap((lang) =>
-  Object.entries(scenarios(lang))
+  Object.entries({ ...scenarios(lang), ...recordingScenarios(lang) })
     .filter(([name]) => only.length === 0 || only.includes(name))
     .flatMap(([name, s]) => chosenSizes.map((size) => () => picture(lang, size, name, s))),
 );

@@ -1,8 +1,8 @@
 // Every state the pages can show. `at` is the path, `scenario` what the fake
 // server answers, `steps` what is done before the picture is taken.
-const soon = (minutes) => new Date(Date.now() + minutes * 60_000).toISOString();
+export const soon = (minutes) => new Date(Date.now() + minutes * 60_000).toISOString();
 
-const names = {
+export const names = {
   en: {
     doctor: 'Dr. Amal Haddad',
     patient: 'Jeanne Martin',
@@ -38,7 +38,7 @@ const names = {
   },
 };
 
-function session(n, lang, more = {}) {
+export function session(n, lang, more = {}) {
   return {
     session_id: 'vs_1',
     status: 'waiting',
@@ -55,14 +55,14 @@ function session(n, lang, more = {}) {
   };
 }
 
-const token = (role, lang, name, publish) => {
+export const token = (role, lang, name, publish) => {
   const part = (o) => Buffer.from(JSON.stringify(o)).toString('base64url');
   const grants = { publish: publish ?? ['microphone', 'camera', 'screen', 'screen_audio'] };
   return `${part({ alg: 'HS256' })}.${part({ role, name, lang, grants })}.x`;
 };
 
-const on = { microphone: { muted: false }, camera: { muted: false } };
-const person = (id, role, name, sources = on, state = 'connected') => ({
+export const on = { microphone: { muted: false }, camera: { muted: false } };
+export const person = (id, role, name, sources = on, state = 'connected') => ({
   id,
   role,
   name,
@@ -88,7 +88,7 @@ const ticket = (n, i, status, minutes, more = {}) => ({
 const join = async (page) => {
   await page.getByTestId('join-button').click();
 };
-const inCall = async (page) => {
+export const inCall = async (page) => {
   await join(page);
   await page.waitForSelector('[data-state=call]');
   await page.waitForTimeout(3500);
