@@ -436,7 +436,6 @@ func near(c [3]int, want [3]int) bool {
 
 var (
 	red   = [3]int{254, 0, 0}
-	green = [3]int{0, 128, 0}
 	blue  = [3]int{0, 0, 254}
 	white = [3]int{255, 255, 255}
 )

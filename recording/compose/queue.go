@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ErrFull: the queue takes no more for now.
+// ErrFull says that the queue takes no more for now.
 var ErrFull = errors.New("compose: the queue is full")
 
 // QueueConfig bounds a Queue.
