@@ -9,7 +9,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 20s
 
-.PHONY: run build web test lint lint-go lint-web fmt race fuzz e2e bench bench-peers bench-pion bench-api eval clean tools
+.PHONY: run build web test lint lint-go lint-web fmt race fuzz e2e bench bench-peers bench-pion bench-api eval eval-network clean tools
 
 run: build ## build everything and serve a clinic on this machine, with demo links
 	exec bin/chatmed demo
@@ -83,6 +83,9 @@ bench-pion: build ## the same workloads on an SFU of the usual kind on Pion's Pe
 
 eval: ## what the clinical engines catch and miss, into docs/clinical
 	go run ./internal/clinical/emergency/eval
+
+eval-network: tools build ## a call of two Chromium windows on every bad link, as a table: EVAL_SECONDS, EVAL_PRESETS
+	cd web && EVAL_NETWORK=1 node --test --test-timeout=900000 e2e/impaired.test.mjs
 
 clean:
 	rm -rf bin .tools .artifacts web/node_modules web/dist/assets web/dist/*.html

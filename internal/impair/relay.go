@@ -48,6 +48,9 @@ type RelayCounters struct {
 
 // LineCounters are both directions of a client.
 type LineCounters struct {
+	// Via is the port the target sees instead of the client's own, which STUN
+	// tells the client too; 0 of shared links.
+	Via  uint16   `json:"via,omitempty"`
 	Up   Counters `json:"up"`
 	Down Counters `json:"down"`
 }
@@ -228,12 +231,13 @@ func (r *Relay) Counters() RelayCounters {
 	defer r.mu.Unlock()
 	out := RelayCounters{Refused: r.refused, Unsent: r.unsent}
 	if r.shared != nil {
-		out.Shared = &LineCounters{r.shared.up.Counters(), r.shared.down.Counters()}
+		out.Shared = &LineCounters{Up: r.shared.up.Counters(), Down: r.shared.down.Counters()}
 		return out
 	}
 	out.Clients = map[string]LineCounters{}
 	for addr, c := range r.clients {
-		out.Clients[addr.String()] = LineCounters{c.line.up.Counters(), c.line.down.Counters()}
+		via := c.upstream.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+		out.Clients[addr.String()] = LineCounters{via, c.line.up.Counters(), c.line.down.Counters()}
 	}
 	return out
 }

@@ -138,6 +138,9 @@ func TestEachClientHasItsOwnWay(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 	for addr, c := range all.Clients {
+		if !seen[fmt.Sprintf("127.0.0.1:%d", c.Via)] {
+			t.Errorf("%s goes via %d", addr, c.Via)
+		}
 		if c.Up.Out != 20 || c.Down.Out != 20 || c.Up.InBytes != c.Up.OutBytes || c.Up.InBytes != 20*headers+10*(17+18) {
 			t.Errorf("%s: %+v", addr, c)
 		}
