@@ -99,7 +99,13 @@ func (k *keeper) want(change func()) {
 
 // progress says whether the gate is open, and why not.
 func (k *keeper) progress(open bool, why string) {
-	k.want(func() { k.open, k.why = open, why })
+	k.mu.Lock()
+	same := k.open == open && (open || k.why == why)
+	k.open, k.why = open, why
+	k.mu.Unlock()
+	if !same {
+		k.rouse()
+	}
 }
 
 // stop ends the recording. The first to end it decides how.
