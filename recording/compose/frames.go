@@ -134,7 +134,7 @@ func (b *builder) frame(first, last int) error {
 		ok = b.describe(&f)
 	}
 	if !ok {
-		b.drop(&f, layers, whole)
+		b.drop(&f, layers, whole && follows)
 		return nil
 	}
 	b.take(f, layers)
@@ -183,11 +183,8 @@ func (b *builder) decodable(f *frame, l layered, follows bool) bool {
 		return false
 	case l.tid == 0:
 		return l.tl0 == b.tl0+1
-	default:
-		// Two layers up may need one layer up, so that the first step is the one
-		// that is waited for.
-		return l.tl0 == b.tl0 && l.sync && l.tid == 1
 	}
+	return l.tl0 == b.tl0 && l.sync
 }
 
 // take makes f the newest picture.
@@ -198,8 +195,8 @@ func (b *builder) take(f frame, l layered) {
 		b.climb = false
 	case gap && l.tid == 0:
 		b.climb = true
-	case l.tid > 0:
-		b.climb = false
+	case l.tid == 1:
+		b.climb = false // two layers up may need one layer up, and so do not end it
 	}
 	if f.key {
 		b.gops = append(b.gops, gop{st: b.st})
@@ -220,20 +217,19 @@ func (b *builder) take(f frame, l layered) {
 	b.alive, b.whole, b.behind = true, true, f.last
 }
 
-// drop leaves f out, and what is built upon it.
-func (b *builder) drop(f *frame, l layered, whole bool) {
+// drop leaves f out, and what is built upon it. clean says that f itself is there
+// and so is what came before it.
+func (b *builder) drop(f *frame, l layered, clean bool) {
 	*b.lost++
 	b.behind = f.last
-	switch {
-	case whole && l.known && l.tid > 0 && b.alive: // nothing below it is built upon it
-		b.climb = true
-	case l.known && l.tid > 0 && b.alive:
-		b.whole, b.climb = false, true
-	case l.known && b.alive:
-		b.whole = false // of the base layer: its number tells that it is missing
-	default:
+	if !l.known {
 		b.alive = false
+		return
 	}
+	// What is built upon the base layer alone goes on, if that is whole: its frames
+	// are numbered.
+	b.whole = b.whole && clean && l.tid > 0
+	b.climb = true
 }
 
 // describe reads what a key frame says of the pictures to come.
