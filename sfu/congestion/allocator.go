@@ -120,10 +120,11 @@ func (a *Allocator) look(slots []Slot) (structure bool) {
 	return structure
 }
 
+// weigh is how much more of the rate a slot may take before others get theirs.
 func weigh(s *Slot) int {
 	switch {
 	case s.Screen:
-		return 4
+		return 8
 	case s.Speaking:
 		return 2
 	}

@@ -25,7 +25,7 @@ type delay struct {
 	from    int64   // bins before this index are not judged: a change lies between
 	queue   int64   // µs above the base and its noise, the least of the last bins
 	noise   float64 // of the delays around their line, µs, of late
-	steady  bool    // noise has been measured
+	heard   float64 // feedbacks noise was measured from
 	slope   float64 // µs a µs
 	overuse bool
 	grows   bool // by the slope; else by the level
@@ -107,18 +107,14 @@ func (d *delay) update(b *bins, newest, serial, now int64) {
 }
 
 // listen follows how far delays lie off any trend, as jitter and pictures sent in
-// one go make them.
+// one go make them. It learns fast at first.
 func (d *delay) listen(b *bins, hi int64) {
 	_, _, residual, n := b.line(max(hi-23, d.from), hi)
-	if n < 8 {
+	if n < 5 {
 		return
 	}
-	residual = min(residual, maxNoise)
-	if !d.steady {
-		d.steady, d.noise = true, residual
-		return
-	}
-	d.noise += (residual - d.noise) * noiseGain
+	d.heard = min(d.heard+1, 1/noiseGain)
+	d.noise += (min(residual, maxNoise) - d.noise) / d.heard
 }
 
 // judge fits a line through the delays of bins lo to hi and reports whether the

@@ -22,6 +22,7 @@ type look struct {
 	index   int64
 	rate    float64
 	n, lost int
+	delay   int64 // the smallest
 }
 
 // loss tells congestion from a link that loses whatever the rate: what it loses
@@ -83,13 +84,14 @@ func (l *loss) observe(b *bins, hi int64) {
 		if behind := hi/lookLength - l.next; behind > lookCount {
 			l.next += behind - lookCount
 		}
-		k := look{index: l.next}
+		k := look{index: l.next, delay: math.MaxInt64}
 		bytes := 0
 		for i := l.next * lookLength; i < (l.next+1)*lookLength; i++ {
 			if x := b.at(i); x != nil {
 				bytes += int(x.sentBytes)
 				k.n += int(x.ackedN) + int(x.lostN)
 				k.lost += int(x.lostN)
+				k.delay = min(k.delay, x.delay)
 			}
 		}
 		k.rate = float64(bytes) * 8e6 / (lookLength * binLength)
@@ -98,12 +100,13 @@ func (l *loss) observe(b *bins, hi int64) {
 }
 
 // learn finds the base anew from what was lost of late at clearly less than the
-// rate. It reports false when nothing was sent so slowly.
-func (l *loss) learn(rate float64, now int64) bool {
+// rate, with no queue: a full queue loses whatever little is sent. It reports
+// false when nothing was sent so. empty is the delay up to which there is none.
+func (l *loss) learn(rate float64, empty, now int64) bool {
 	n, lostN := 0, 0
 	for i := range l.looks {
 		k := &l.looks[i]
-		if k.n > 0 && k.index > l.next-lookCount && k.rate < lower*rate {
+		if k.n > 0 && k.index > l.next-lookCount && k.rate < lower*rate && k.delay < empty {
 			n += k.n
 			lostN += k.lost
 		}

@@ -29,6 +29,9 @@ const (
 	worthwhile    = 1.15 // times the estimate: a probe that found less wasn't worth it
 	probeMinQueue = 40_000
 	probeApart    = 1_000_000
+	// After a cut a probe waits; longer where what is sent tries the link anyway.
+	afterCut     = 1_500_000
+	afterCutUsed = 8_000_000
 	// freer is how far above the last known capacity the received rate must be for
 	// the link to have grown.
 	freer = 1.03
@@ -163,7 +166,7 @@ func (p *prober) wanted(e *Estimator, now int64) (float64, bool) {
 		p.nextAt = now + p.backoff
 		return min(probeMost*r.link, top), true
 	}
-	if now < p.nextAt || now-r.cutAt < 1_500_000 || !r.limited && now-r.cutAt < p.backoff {
+	if now < p.nextAt || now-r.cutAt < afterCut || !r.limited && now-r.cutAt < afterCutUsed {
 		return 0, false
 	}
 	p.nextAt = now + p.backoff

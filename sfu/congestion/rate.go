@@ -21,8 +21,9 @@ const (
 	stepAt   = 300_000
 	// fastest and slowest are the shares a second of the increase when no limit is
 	// known.
-	slowest = 0.12
-	fastest = 0.60
+	slowest = 0.15
+	fastest = 0.70
+	faster  = 0.2 // a second more each second
 	mtu     = 1250
 )
 
@@ -93,7 +94,13 @@ func (r *rate) overused(e *Estimator, hi, now int64) {
 // the estimate to what came through.
 func (r *rate) lossy(e *Estimator, hi, now int64) {
 	sent := e.bins.rateSent((hi-lossBins)*binLength, (hi-1)*binLength)
-	known := e.loss.learn(sent, now)
+	queued := 2*minQueue + int64(e.delay.noise) + min(r.serialisation(), maxSerial)
+	if e.delay.queue > queued {
+		r.overused(e, hi, now)
+		e.loss.restart(e.lastSent)
+		return
+	}
+	known := e.loss.learn(sent, e.delay.base()+int64(e.delay.noise)+queued, now)
 	if known {
 		e.loss.update(&e.bins, hi*binLength)
 		if e.loss.excess == 0 { // the link's own
@@ -145,7 +152,7 @@ func (r *rate) grow(now int64, elapsed float64) {
 		r.freeSince = now
 	}
 	free := float64(now-r.freeSince) / 1e6
-	share := min(slowest+0.12*free, fastest)
+	share := min(slowest+faster*free, fastest)
 	r.set(min(limit, r.link*(1+share*elapsed)))
 }
 

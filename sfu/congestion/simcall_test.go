@@ -85,6 +85,7 @@ type sample struct {
 	delivered   []int // wire bytes, padding left out
 	audioSent   int
 	audioLost   int
+	lostAt      []int64 // when each lost voice packet was sent
 	audioDelay  []int64 // queueing, µs
 	delayAt     []int64 // when each of them was sent
 	sentN       int
@@ -256,6 +257,7 @@ func (c *simCall) transmit(size int, kind Kind, cluster uint8) {
 			o.droppedN++
 			if kind == Audio {
 				o.audioLost++
+				o.lostAt = append(o.lostAt, now)
 			}
 		}})
 }
@@ -319,6 +321,19 @@ func percentile(v []int64, p float64) int64 {
 	s := slices.Clone(v)
 	slices.Sort(s)
 	return s[min(int(p*float64(len(s))), len(s)-1)]
+}
+
+// voice is the loss and the 95th percentile of the queueing delay of the voice
+// sent from a time on.
+func (o *sample) voice(from, to int64) (lost float64, delay int64) {
+	n := 0
+	for _, t := range o.lostAt {
+		if t >= from && t < to {
+			n++
+		}
+	}
+	d := o.audioDelayFrom(from, to)
+	return float64(n) / float64(max(n+len(d), 1)), percentile(d, 0.95)
 }
 
 // audioDelayFrom are the voice's queueing delays of packets sent in a stretch.

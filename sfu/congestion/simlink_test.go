@@ -82,6 +82,8 @@ type simLink struct {
 	jitter  int64   // uniform from 0, in order unless reorder
 	reorder bool
 
+	deadFrom, deadTo int64 // everything is lost
+
 	backlog int
 	free    int64 // when the last packet will have been sent
 	losing  bool
@@ -137,6 +139,9 @@ func (l *simLink) finish(t int64, bits float64) int64 {
 
 // lose is Gilbert's model: losses of a mean length, l.loss in all.
 func (l *simLink) lose() bool {
+	if l.s.now >= l.deadFrom && l.s.now < l.deadTo {
+		return true
+	}
 	if l.loss <= 0 {
 		return false
 	}
