@@ -104,7 +104,7 @@ func (m *matcher) cover(id classID) {
 // reaches across words of known kinds only, never across the end of a sentence,
 // and to the next sign only unless a list with "or" goes on.
 func (m *matcher) judge(s span) status {
-	if s.negated || m.headed(s) {
+	if s.negated || m.headed(s) || m.framed(s) {
 		return negated
 	}
 	if m.idiomatic(s) {
@@ -158,7 +158,7 @@ func (m *matcher) before(s span) status {
 			return past
 		case f&cueOr != 0:
 			or = true
-		case f&cueCovered != 0:
+		case f&cueCovered != 0 && f&cueFill == 0:
 			crossed = true
 		case f&cueFill != 0:
 		default:
@@ -192,6 +192,15 @@ func (m *matcher) listed(s span, commas int) bool {
 		}
 	}
 	return commas >= 2
+}
+
+// framed: a verb between ne and pas.
+func (m *matcher) framed(s span) bool {
+	t := int(s.to)
+	if s.from == 0 || t >= len(m.tokens) || m.tokens[s.from-1].Form != "ne" || m.tokens[t].Soft {
+		return false
+	}
+	return m.tokens[t].Form == "pas" || m.tokens[t].Form == "jamais"
 }
 
 // headed: the sign stands in a list that a denial heads: "Not: rash, joint pain".

@@ -69,7 +69,7 @@ var hints = map[string]measure{}
 
 func init() {
 	for what, list := range map[measure][]string{
-		measureAge:         {"old", "aged", "age", "agee", "ages", "عمره", "عمرها", "عمري", "عمرو", "عمر", "عمرهم", "عنده", "omro", "omri", "omrha", "yearold", "yrsold", "عندو", "المراه"},
+		measureAge:         {"old", "aged", "age", "agee", "ages", "العمر", "عمره", "عمرها", "عمري", "عمرو", "عمر", "عمرهم", "عنده", "omro", "omri", "omrha", "yearold", "yrsold", "عندو", "المراه"},
 		measureGestation:   {"pregnant", "pregnancy", "gestation", "preggo", "enceinte", "grossesse", "amenorrhee", "حامل", "حمل", "الحمل", "حامله", "بالحمل", "7amla", "along"},
 		measureTemperature: {"fever", "temperature", "temp", "thermometer", "febrile", "celsius", "fahrenheit", "fievre", "thermometre", "حراره", "الحراره", "حرارته", "حرارتها", "حرارتي", "سخانه", "سخون", "سخونه", "حمي", "السخانه", "skhana", "harara", "degrees", "degree", "deg", "degres", "درجه", "درجات", "حرارتو", "سخونيه", "سخانتو", "سخون"}, //nolint:misspell // French
 		measureHeartRate:   {"pulse", "bpm", "heartbeat", "heartrate", "pouls", "battements", "frequence", "نبض", "النبض", "نبضه", "نبضي", "نبضها", "نبضات", "دقات", "hr", "heart", "coeur"},                                                                                                                                                             //nolint:misspell // French
@@ -143,7 +143,7 @@ var (
 	sinceWords = map[string]bool{"for": true, "since": true, "depuis": true, "pendant": true, "durant": true, "من": true, "منذ": true, "صار": true, "صارلي": true, "صارله": true, "صارلها": true, "last": true, "past": true, "every": true, "ليا": true, "هادي": true, "fait": true, "y": true, "in": true, "dans": true, "قبل": true, "dernieres": true, "كل": true, "toutes": true, "within": true, "بعد": true, "after": true, "apres": true, "بقالي": true, "بقاله": true, "بقالها": true, "هذي": true}
 	agoWords   = map[string]bool{"ago": true, "later": true, "earlier": true, "before": true, "since": true, "now": true, "straight": true, "postpartum": true}
 	youngWords = map[string]bool{"baby": true, "babies": true, "infant": true, "newborn": true, "bebe": true, "nourrisson": true, "enfant": true, "child": true, "son": true, "daughter": true, "boy": true, "girl": true, "toddler": true, "fils": true, "fille": true, "petit": true, "petite": true, "kid": true, "رضيع": true, "طفل": true, "ابني": true, "بنتي": true, "ولدي": true, "بيبي": true, "طفلي": true, "طفلتي": true, "رضيعي": true, "الرضيع": true, "رضيعتي": true, "مولود": true, "garcon": true, "grandson": true, "granddaughter": true, "nephew": true, "niece": true, "lo": true, "bb": true, "little": true, "ابن": true, "ولد": true, "وليدي": true, "البيبي": true, "رضيعه": true, "طفله": true, "waldi": true, "bnti": true}
-	iamWords   = map[string]bool{"im": true, "am": true, "shes": true, "hes": true, "is": true, "aged": true, "age": true, "agee": true, "عمري": true, "عمره": true, "عمرها": true, "عمرو": true, "عمر": true, "turning": true}
+	iamWords   = map[string]bool{"im": true, "am": true, "shes": true, "hes": true, "is": true, "aged": true, "age": true, "agee": true, "العمر": true, "عمري": true, "عمره": true, "عمرها": true, "عمرو": true, "عمر": true, "turning": true}
 )
 
 // period says what a stretch of time is: an age, a week of pregnancy, or how
@@ -233,7 +233,7 @@ func (f fact) years(what measure) fact {
 
 // quantity reads a number that is no time, by its unit or the words near it.
 func quantity(tokens []text.Token, from, to int, v float64) (fact, bool) {
-	if at(tokens, from-1) == "/" { // the second half of 120/80
+	if w := at(tokens, from-1); w == "/" || (w == "sur" || w == "over" || w == "علي") && from > 1 && tokens[from-2].Numeric { // the second half of 120/80
 		return fact{}, false
 	}
 	f := fact{noMeasure, v, int32(from), int32(to)} //nolint:gosec // bounded text
@@ -265,7 +265,7 @@ func quantity(tokens []text.Token, from, to int, v float64) (fact, bool) {
 			return fact{measureGlucose, v, f.from, f.to + 1}, true
 		}
 		return f, false
-	case "/":
+	case "/", "sur", "over", "علي":
 		if next := at(tokens, to+1); next == "min" || next == "mn" || next == "minute" {
 			if hintNear(tokens, from, to, 5) == measureBreathingRate {
 				return fact{measureBreathingRate, v, f.from, f.to + 2}, true
@@ -288,6 +288,9 @@ func quantity(tokens []text.Token, from, to int, v float64) (fact, bool) {
 	}
 	if age := iamWords[at(tokens, from-1)] && v >= 14 && v <= 110 && v == float64(int(v)); age && (to >= len(tokens) || tokens[to].Soft || at(tokens, to) == "and" || at(tokens, to) == "et") || at(tokens, from-1) == "age" {
 		return fact{measureAge, v, f.from, f.to}, true
+	}
+	if w := at(tokens, to); v >= 34 && v < 37.5 && (w == "sous" || w == "under") {
+		return fact{measureTemperature, v, f.from, f.to}, true
 	}
 	if v >= 37.5 && v <= 42.5 && strings.ContainsRune(tokens[from].Form, '.') {
 		return fact{measureTemperature, v, f.from, f.to}, true
