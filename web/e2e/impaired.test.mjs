@@ -3,6 +3,7 @@
 // EVAL_NETWORK=1 (make eval-network) it measures a call on each for EVAL_SECONDS
 // and prints a table.
 import assert from 'node:assert/strict';
+import { cpus, loadavg } from 'node:os';
 import { after, before, test } from 'node:test';
 import { between, call, caller, received, startImpaired } from './harness/impaired.mjs';
 import { until } from './harness/process.mjs';
@@ -79,6 +80,8 @@ for (const preset of presets.filter((p) => !only || only.includes(p))) {
 test('the table', { skip: !evaluate }, () => {
   const columns = Object.keys(rows[0]);
   const line = (cells) => `| ${cells.join(' | ')} |`;
+  // Browsers that wait for a processor freeze and conceal by themselves.
+  console.log(`${seconds} s a link, ${cpus().length} processors, load ${loadavg().map((x) => x.toFixed(1)).join(' ')}`);
   console.log([line(columns), line(columns.map(() => '---')), ...rows.map((r) => line(Object.values(r)))].join('\n'));
 });
 
