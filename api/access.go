@@ -22,6 +22,9 @@ const releaseTimeout = time.Second
 // refused before its key is looked up, unless the same key has lately been
 // right from there: one broken device must not lock its clinic out.
 func (s *server) authenticate(c *gin.Context) {
+	if s.authenticateToken(c) {
+		return
+	}
 	ctx := c.Request.Context()
 	from, err := netip.ParseAddr(c.ClientIP())
 	if err != nil {
@@ -54,7 +57,7 @@ func (s *server) authenticate(c *gin.Context) {
 // permit asks whether the key and its plan may use the operation.
 func (s *server) permit(c *gin.Context) {
 	r := requestOf(c)
-	if r.op.scope != "" && !r.key.Has(r.op.scope) {
+	if r.claims == nil && r.op.scope != "" && !r.key.Has(r.op.scope) {
 		s.fail(c, consult.Errorf(consult.Forbidden, consult.ReasonScope, "This API key does not have the scope %s.", r.op.scope))
 		return
 	}
@@ -76,6 +79,9 @@ func (s *server) planHas(key *consult.APIKey, group string) error {
 // slots until the request is over, however it ends.
 func (s *server) limit(c *gin.Context) {
 	ctx, key := c.Request.Context(), requestOf(c).key
+	if requestOf(c).claims != nil {
+		return // people in a call do not use up the key's quota
+	}
 	permit, d, err := s.Limits.Acquire(ctx, key.ID, key.Plan)
 	if err != nil {
 		s.fail(c, err)

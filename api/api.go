@@ -9,6 +9,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -34,6 +35,9 @@ type server struct {
 	metrics  *metrics
 	sealer   *sealer
 	known    *knownKeys
+	links    *linkSigner
+
+	downloads *downloads
 
 	keyOrigins *keyOrigins
 	timeout    time.Duration
@@ -69,7 +73,11 @@ func New(d Deps) (http.Handler, error) {
 	if s.sealer, err = newSealer(d.Config.SealKeys); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
+	if s.links, err = newLinkSigner(d.Config.LinkKeys); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
 	s.known = newKnownKeys()
+	s.downloads = newDownloads()
 	s.keyOrigins = &keyOrigins{keys: d.AllKeys, log: s.Log, tick: time.Now}
 	if s.metrics, err = newMetrics(d.Registry); err != nil {
 		return nil, fmt.Errorf("api: metrics: %w", err)
@@ -85,6 +93,7 @@ func New(d Deps) (http.Handler, error) {
 func (s *server) routes() []route {
 	return slices.Concat(s.videoRoutes(), s.collectionRoutes(), s.tokenRoutes(), s.waitingRoomRoutes(), s.deskRoutes(),
 		s.emergencyRoutes(), s.consentRoutes(), s.recordingSettingsRoutes(),
+		s.recordingRoutes(), s.recordingControlRoutes(), s.recordingFileRoutes(), s.recordingLinkRoutes(),
 		s.userRoutes(), s.keyRoutes(), s.patientRoutes(), s.auditRoutes(), s.serviceRoutes(), s.statusRoutes())
 }
 
@@ -147,13 +156,16 @@ func (s *server) methodNotAllowed(c *gin.Context) {
 func headAsGet(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodHead {
-			get := *r // the original must keep its method: net/http reads it
-			get.Method = http.MethodGet
-			r = &get
+			// The original must keep its method: net/http reads it.
+			r = r.WithContext(context.WithValue(r.Context(), headKey{}, true))
+			r.Method = http.MethodGet
 		}
 		next.ServeHTTP(w, r)
 	})
 }
+
+// headKey marks the context of a HEAD request, whose answer has no body.
+type headKey struct{}
 
 // ginPath turns /a/{id} into /a/:id.
 func ginPath(path string) string {

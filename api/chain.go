@@ -9,6 +9,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/chatmed/chatmed/internal/auth"
 	"github.com/chatmed/chatmed/internal/consult"
 )
 
@@ -17,6 +18,9 @@ type request struct {
 	op *operation
 	// key is the caller's; nil on operations without security.
 	key *consult.APIKey
+	// claims are those of a room token that stands for the key which issued it;
+	// nil for a caller with the key itself.
+	claims *auth.Claims
 	// params are the path and query parameters by name.
 	params map[string]string
 	// body is the JSON body with its documented fields only; nil without one.
@@ -28,11 +32,14 @@ type request struct {
 }
 
 // handler does one operation. Its result is the 200 body, as JSON, unless it
-// is a document.
+// is a document or a stream.
 type handler func(ctx context.Context, r *request) (any, error)
 
 // actor is the caller as the audit log names it.
 func (r *request) actor() consult.Actor {
+	if r.claims != nil {
+		return r.claims.Actor()
+	}
 	return consult.Actor{Kind: consult.ActorKey, ID: r.key.ID}
 }
 
@@ -73,6 +80,9 @@ func (s *server) begin(op *operation) gin.HandlerFunc {
 	timeout := s.timeout
 	if op.upload {
 		timeout = max(timeout, uploadTimeout)
+	}
+	if op.stream {
+		timeout = max(timeout, streamTimeout)
 	}
 	return func(c *gin.Context) {
 		c.Set(requestKey, &request{op: op, header: c.Request.Header})

@@ -37,9 +37,13 @@ type contract struct {
 type operation struct {
 	id, method, path string
 	public           bool // no security
-	params           []parameter
-	body             *jsonschema.Schema // nil: takes none, or an upload
-	bodyRequired     bool
+	// roomToken: a room token of the doctor's may stand for the key.
+	roomToken bool
+	// stream: the answer may take longer than a request.
+	stream       bool
+	params       []parameter
+	body         *jsonschema.Schema // nil: takes none, or an upload
+	bodyRequired bool
 	// upload: the body is multipart/form-data, which the handler reads itself.
 	upload  bool
 	maxBody int64 // bytes, x-max-body
@@ -77,6 +81,7 @@ type operationDoc struct {
 	PlanGroup   string         `json:"x-plan-group"`
 	MaxBody     int64          `json:"x-max-body"`
 	Idempotent  *bool          `json:"x-idempotent"`
+	Stream      bool           `json:"x-stream"`
 	Parameters  []parameterDoc `json:"parameters"`
 	RequestBody *struct {
 		Required bool                       `json:"required"`
@@ -120,7 +125,8 @@ func loadContract(source []byte) (*contract, error) {
 		for method, od := range item.operations() {
 			op := &operation{
 				id: od.OperationID, method: method, path: path, complain: ct.complaint,
-				public: od.Security != nil && len(*od.Security) == 0, planGroup: od.PlanGroup,
+				public: od.Security != nil && len(*od.Security) == 0, roomToken: od.takes("roomToken"), planGroup: od.PlanGroup,
+				stream: od.Stream,
 			}
 			op.effects = method == http.MethodPost && !op.public && (od.Idempotent == nil || *od.Idempotent)
 			at := "/paths/" + escapePointer(path)
@@ -137,6 +143,18 @@ func loadContract(source []byte) (*contract, error) {
 		}
 	}
 	return ct, nil
+}
+
+// takes reports whether a security scheme is among those of the operation.
+func (od *operationDoc) takes(scheme string) bool {
+	if od.Security == nil {
+		return false
+	}
+	return slices.ContainsFunc(*od.Security, func(v any) bool {
+		m, _ := v.(map[string]any)
+		_, ok := m[scheme]
+		return ok
+	})
 }
 
 func (p *pathItemDoc) operations() map[string]*operationDoc {

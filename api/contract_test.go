@@ -84,6 +84,9 @@ func (rs *responseSchemas) check(a *reply, op *operation) {
 	if !ok {
 		a.t.Fatalf("%s: status %d is not documented: %s", a.what, a.status, a.raw)
 	}
+	if a.status == http.StatusNotModified {
+		return // it has no body
+	}
 	if ref, ok := res["$ref"].(string); ok {
 		pointer = strings.TrimPrefix(ref, "#")
 	}
@@ -107,7 +110,7 @@ func (rs *responseSchemas) checkError(a *reply) {
 	a.t.Helper()
 	want := map[int]string{
 		400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
-		409: "conflict", 413: "payload_too_large", 422: "validation_error", 429: "rate_limit_exceeded",
+		409: "conflict", 412: "precondition_failed", 416: "range_not_satisfiable", 413: "payload_too_large", 422: "validation_error", 429: "rate_limit_exceeded",
 		500: "internal_error", 503: "service_unavailable",
 	}
 	code, _ := a.body["code"].(json.Number)
@@ -212,7 +215,7 @@ func TestEveryOperationDocumentsItsAnswers(t *testing.T) {
 			}
 		}
 		for status := range maps.Keys(res) {
-			if status[0] == '2' && status != "200" {
+			if status[0] == '2' && status != "200" && (!op.stream || status != "206") {
 				t.Errorf("%s %s answers %s; every operation answers 200", op.method, op.path, status)
 			}
 		}

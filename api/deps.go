@@ -163,6 +163,11 @@ type Config struct {
 	// Country is where patients are who do not say so, ISO 3166-1 alpha-2; ""
 	// shows them numbers that work in most places.
 	Country string
+	// PublicURL is the origin of the API, which links begin with.
+	PublicURL string
+	// LinkKeys sign links to files, the current one first: 32 bytes each. Without
+	// any, links last as long as the process.
+	LinkKeys [][]byte
 	// SealKeys protect stored answers and cursors: 32 bytes each, the current
 	// one first. Without any, they last as long as the process.
 	SealKeys [][]byte
@@ -194,6 +199,11 @@ type Deps struct {
 	Events         Events
 	Consents       Consents
 
+	Recordings        Recordings
+	Recorder          Recorder
+	RecordingFiles    RecordingFiles
+	Composer          Composer   // nil: nothing is composed
+	RoomTokens        RoomTokens // nil: only keys count
 	RecordingSettings RecordingSettings
 	RecordingKeys     RecordingKeys
 	// Monitor asks the dependencies; nil is one without any.

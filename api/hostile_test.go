@@ -98,7 +98,7 @@ func TestWrongParametersOfEveryOperation(t *testing.T) {
 
 func wrongParametersOfEveryOperation(t *testing.T, w *world) {
 	t.Helper()
-	f := fixtures{"session_id": "vs_1", "ticket_id": "wt_1", "participant_id": "prt_1", "key_id": "key_1", "doctor_id": "d", "patient_id": "p"}
+	f := nobodys()
 	hostile := []string{
 		"%00", "%0d%0aX-Evil:%201", "%ff%fe", "..%2f..%2fetc%2fpasswd", "%2e%2e", "a%20b", "%7Bid%7D", "'%20or%201=1--", "%25s%25n", "é", "*",
 		strings.Repeat("a", 129), strings.Repeat("a", 4096), "%5c..%5c", "a;b", "a,b", "$ne", "%F0%9F%98%80", "a%2F", "vs_1%00",

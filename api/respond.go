@@ -39,6 +39,10 @@ type errorBody struct {
 // respond writes body; it is buffered, so that a value which does not encode
 // becomes a whole error and not half an answer.
 func (s *server) respond(c *gin.Context, status int, body any) {
+	if st, ok := body.(*stream); ok {
+		s.send(c, st)
+		return
+	}
 	if d, ok := body.(document); ok {
 		for name, v := range d.header {
 			c.Header(name, v)

@@ -17,11 +17,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/chatmed/chatmed/internal/auth"
+	"github.com/chatmed/chatmed/internal/blob"
 	"github.com/chatmed/chatmed/internal/cluster"
 	"github.com/chatmed/chatmed/internal/consult"
 	"github.com/chatmed/chatmed/internal/limits"
 	"github.com/chatmed/chatmed/internal/store"
 	"github.com/chatmed/chatmed/internal/store/pgtest"
+	"github.com/chatmed/chatmed/recording"
+	"github.com/chatmed/chatmed/recording/vault"
 	"github.com/chatmed/chatmed/waitingroom"
 )
 
@@ -32,6 +35,10 @@ type world struct {
 	url      string
 	contract *contract
 	store    *store.Store
+	blobs    *anyStore
+	vault    *vault.Vault
+	recorder *recording.Service
+	composer *fakeComposer
 	redis    *cluster.Redis
 	consults *consult.Service
 	rooms    *waitingroom.Service
@@ -112,6 +119,10 @@ func newWorldOn(t *testing.T, dsn string, adjust ...func(*Deps)) *world {
 	must(t, err)
 	w.closeStore = sync.OnceFunc(func() { _ = w.store.Close() })
 	t.Cleanup(w.closeStore)
+	objects, err := blob.NewDisk(t.TempDir())
+	must(t, err)
+	t.Cleanup(func() { must(t, objects.Close()) })
+	w.blobs = &anyStore{Store: objects}
 	w.redis, err = cluster.Open(ctx, "", w.clock.now, log)
 	must(t, err)
 	w.closeRedis = sync.OnceFunc(func() { _ = w.redis.Close() })
@@ -127,6 +138,8 @@ func newWorldOn(t *testing.T, dsn string, adjust ...func(*Deps)) *world {
 	w.consults.OnClosed(w.rooms.SessionClosed)
 	t.Cleanup(w.rooms.Close)
 
+	w.openRecordings(secrets)
+
 	plans, err := limits.DefaultPlans()
 	must(t, err)
 	w.limits = limits.New(w.redis.Client(), plans, w.clock.now, log)
@@ -138,9 +151,11 @@ func newWorldOn(t *testing.T, dsn string, adjust ...func(*Deps)) *world {
 		Consultations: w.consults, Sessions: w.consults, WaitingRoom: w.rooms, Tickets: w.store, Participations: w.store,
 		Room: &fakeRoom{}, Desk: w.rooms, Presence: w.rooms, Patients: patients{w.store}, Audit: auditLog{w.store},
 		Idempotency: w.store, Keys: w.keys, KeyAdmin: w.keys, AllKeys: w.keys, Tokens: w.tokens, Limits: w.limits,
-		Links:     auth.Links{RoomURL: "https://meet.example", PublicURL: "https://api.example"},
+		Links:     auth.Links{RoomURL: "https://meet.example", PublicURL: publicURL},
+		Config:    Config{PublicURL: publicURL},
 		Emergency: engine(t), Hospitals: hospitals(t), Events: w.store,
 		Consents: w.store, RecordingSettings: w.store, RecordingKeys: ageKeys{},
+		Recordings: w.store, Recorder: w.recorder, RecordingFiles: files{w.blobs, w.vault}, Composer: w.composer, RoomTokens: w.tokens,
 		Monitor: NewMonitor([]Check{{"store", w.store.Ping}, {"redis", w.redis.Ping}}, w.clock.now, log),
 		Now:     w.clock.now, Log: log, Registry: w.registry,
 	}
@@ -163,6 +178,8 @@ func (w *world) makeKey(account string, mode consult.Mode, plan string) (string,
 	must(w.t, err)
 	return secret, key
 }
+
+const publicURL = "https://api.example"
 
 var allScopes = []consult.KeyScope{consult.ScopeConsultations, consult.ScopeClinical, consult.ScopeRecordings, consult.ScopeAdmin}
 

@@ -259,5 +259,13 @@ func (s *Service) purge(ctx context.Context, r *consult.Recording) error {
 			return err
 		}
 	}
+	// What no row lists: uploads and compositions that were interrupted.
+	if all, ok := s.deps.Blobs.(interface {
+		DeleteAll(ctx context.Context, folder string) error
+	}); ok {
+		if err := all.DeleteAll(ctx, "recordings/"+r.ID+"/"); err != nil {
+			return err
+		}
+	}
 	return s.deps.Store.RecordingPurged(ctx, r.Scope, r.ID, s.now())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -51,6 +52,7 @@ type app struct {
 	tokens   *auth.Tokens
 	links    auth.Links
 	sealKeys [][]byte // of stored answers and cursors
+	linkKeys [][]byte // of links to files of recordings
 	limits   *limits.Limiter
 
 	emergency *emergency.Engine
@@ -116,6 +118,9 @@ func newApp(ctx context.Context, cfg *config.Config, now consult.Clock) (a *app,
 	if err = a.openRecordings(); err != nil {
 		return a, err
 	}
+	if err = a.checkStorage(ctx); err != nil {
+		return a, err
+	}
 	if err = a.openSignalling(); err != nil {
 		return a, err
 	}
@@ -145,6 +150,9 @@ func (a *app) openAuth() error {
 		return err
 	}
 	if a.sealKeys, err = secrets.Derive(purposeSeal); err != nil {
+		return err
+	}
+	if a.linkKeys, err = secrets.Derive(auth.PurposeLink); err != nil {
 		return err
 	}
 	plans, err := plansOf(a.cfg)
@@ -207,13 +215,14 @@ func (a *app) openHTTP() (err error) {
 	}
 	a.monitor = api.NewMonitor(a.checks(), a.now, a.log)
 	a.handler, err = api.New(api.Deps{
-		Config:        api.Config{TrustedProxies: proxies, SealKeys: a.sealKeys, Country: a.cfg.Country},
+		Config:        api.Config{TrustedProxies: proxies, SealKeys: a.sealKeys, Country: a.cfg.Country, PublicURL: a.cfg.PublicURL, LinkKeys: a.linkKeys},
 		Consultations: a.consultations, Sessions: a.consultations, WaitingRoom: a.waitingRoom,
 		Desk: a.waitingRoom, Presence: a.waitingRoom, Tickets: a.store, Patients: patients{a.store}, Audit: auditOfStore{a.store},
 		Room: a.signal, Participations: a.store, Idempotency: a.store,
 		Keys: a.keys, KeyAdmin: a.keys, AllKeys: a.keys, Limits: a.limits, Tokens: a.tokens, Links: a.links, Monitor: a.monitor,
 		Emergency: a.emergency, Hospitals: a.hospitals, Events: a.store,
 		Consents: a.store, RecordingSettings: a.store, RecordingKeys: ageKeys{},
+		Recordings: a.store, Recorder: a.recordings, RecordingFiles: recordingFiles{a.blobs, a.vault}, Composer: a.composer, RoomTokens: a.tokens,
 		Signal: a.signal, Web: web.Handler(web.Config{FrameAncestors: a.frameAncestors}),
 		Now: a.now, Log: a.log, Registry: a.registry,
 	})
@@ -282,6 +291,9 @@ func (a *app) abandon(ctx context.Context) error {
 
 func (a *app) closeStores() error {
 	var err error
+	if c, ok := a.blobs.(io.Closer); ok {
+		err = errors.Join(err, c.Close())
+	}
 	if a.redis != nil {
 		err = errors.Join(err, a.redis.Close())
 	}

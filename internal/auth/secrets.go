@@ -22,6 +22,8 @@ const (
 	PurposeVault   = "chatmed recording vault v1"
 	PurposeAudit   = "chatmed audit head v1"
 	PurposeConsent = "chatmed consent v1"
+	// PurposeLink is of the signed links to files of recordings.
+	PurposeLink = "chatmed recording link v1"
 )
 
 const keySize = sha256.Size

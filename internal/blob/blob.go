@@ -30,6 +30,9 @@ type Store interface {
 	// Delete removes an object for good, with what an interrupted Upload has left
 	// of it; one that is not there is no error.
 	Delete(ctx context.Context, key string) error
+	// DeleteAll removes every object of a folder, whose name ends with a slash, with
+	// what interrupted uploads have left in it.
+	DeleteAll(ctx context.Context, folder string) error
 	// List calls each for every object whose key starts with prefix, sorted by
 	// key, until it returns an error, which List returns.
 	List(ctx context.Context, prefix string, each func(Info) error) error
@@ -69,6 +72,15 @@ func checkKey(key string) error {
 		}
 	}
 	return nil
+}
+
+// checkFolder refuses what is not the beginning of keys up to a slash.
+func checkFolder(folder string) error {
+	name, ok := strings.CutSuffix(folder, "/")
+	if !ok {
+		return ErrKey
+	}
+	return checkKey(name)
 }
 
 // validName reports whether a name may stand between the slashes of a key.

@@ -287,6 +287,23 @@ func TestWhatIsDeletedIsGone(t *testing.T) {
 	})
 }
 
+func TestAFolderIsDeletedWhole(t *testing.T) {
+	onStores(t, func(t *testing.T, s Store) {
+		for _, key := range []string{"recordings/rec_1/a", "recordings/rec_1/b/c", "recordings/rec_10/a", "recordings/rec_1x"} {
+			put(t, s, key, []byte(key))
+		}
+		must(t, s.DeleteAll(t.Context(), "recordings/rec_1/"))
+		must(t, s.DeleteAll(t.Context(), "recordings/rec_1/"))
+		must(t, s.DeleteAll(t.Context(), "nothing/"))
+		if got := keys(t, s, ""); !slices.Equal(got, []string{"recordings/rec_10/a", "recordings/rec_1x"}) {
+			t.Errorf("left: %v", got)
+		}
+		for _, folder := range []string{"", "/", "a", "../", "a//", "a/../", "."} {
+			is(t, s.DeleteAll(t.Context(), folder), ErrKey)
+		}
+	})
+}
+
 func TestAFolderIsNoObject(t *testing.T) {
 	onStores(t, func(t *testing.T, s Store) {
 		put(t, s, "a/b/c", []byte("x"))

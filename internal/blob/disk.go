@@ -141,10 +141,15 @@ func (d *Disk) drop(name string) error {
 	return nil
 }
 
-// partial is where an Upload of the key collects its bytes.
+// partial is where an Upload of the key collects its bytes: the folder's name
+// comes first, so that all of a folder are found.
 func partial(key string) string {
-	sum := sha256.Sum256([]byte(key))
-	return path.Join(incoming, hex.EncodeToString(sum[:16])+partialExt)
+	return path.Join(incoming, digest(path.Dir(key))+"-"+digest(key)+partialExt)
+}
+
+func digest(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:16])
 }
 
 // Upload implements Store.
@@ -341,6 +346,26 @@ func (d *Disk) Delete(_ context.Context, key string) error {
 		dir = path.Dir(dir)
 	}
 	return failure("delete", d.syncUp(dir))
+}
+
+// DeleteAll implements Store. What uploads to folders below have left is found
+// by their own keys alone.
+func (d *Disk) DeleteAll(ctx context.Context, folder string) error {
+	if err := checkFolder(folder); err != nil {
+		return failure("delete", err)
+	}
+	entries, err := fs.ReadDir(d.root.FS(), incoming)
+	if err != nil {
+		return failure("delete", err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), digest(path.Dir(folder))+"-") {
+			if err := d.drop(path.Join(incoming, e.Name())); err != nil {
+				return failure("delete", err)
+			}
+		}
+	}
+	return d.List(ctx, folder, func(i Info) error { return d.Delete(ctx, i.Key) })
 }
 
 // List implements Store.

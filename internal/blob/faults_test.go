@@ -133,12 +133,26 @@ func TestDeletionTakesUnfinishedUploads(t *testing.T) {
 	unfinished(t, srv, name, 1)
 	must(t, s.Delete(t.Context(), "rec/x2"))
 	unfinished(t, srv, name, 0)
+	for _, key := range []string{"rec/x", "rec/y", "other/x"} {
+		if err := s.Upload(t.Context(), key, write(t, random(2*testPart))); err == nil {
+			t.Fatal("no error")
+		}
+	}
+	must(t, s.DeleteAll(t.Context(), "rec/"))
+	unfinished(t, srv, name, 1)
 
 	dir := t.TempDir()
 	d := disk(t, dir)
 	must(t, os.WriteFile(filepath.Join(dir, partial("rec/x")), random(100), 0o600))
 	must(t, d.Delete(t.Context(), "rec/x"))
 	if left := files(t, dir); len(left) > 0 {
+		t.Errorf("left on the disk: %v", left)
+	}
+	for _, key := range []string{"rec/x", "rec/y", "other/x"} {
+		must(t, os.WriteFile(filepath.Join(dir, partial(key)), random(100), 0o600))
+	}
+	must(t, d.DeleteAll(t.Context(), "rec/"))
+	if left := files(t, dir); len(left) != 1 {
 		t.Errorf("left on the disk: %v", left)
 	}
 }

@@ -212,12 +212,24 @@ func (s *S3) Delete(ctx context.Context, key string) error {
 		err = s.removeVersions(ctx, s.prefix+key)
 	}
 	if err == nil {
-		err = s.abort(ctx, s.prefix+key, "")
+		err = s.abort(ctx, s.prefix+key, false, "")
 	}
 	if err = s.refusal("delete", err); errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	return err
+}
+
+// DeleteAll implements Store.
+func (s *S3) DeleteAll(ctx context.Context, folder string) error {
+	if err := checkFolder(folder); err != nil {
+		return failure("delete", err)
+	}
+	err := s.List(ctx, folder, func(i Info) error { return s.Delete(ctx, i.Key) })
+	if err != nil {
+		return err
+	}
+	return s.refusal("delete", s.abort(ctx, s.prefix+folder, true, ""))
 }
 
 // remove deletes one object, or one version, and reports whether the bucket only

@@ -121,7 +121,7 @@ func (s *S3) send(ctx context.Context, name string, f *file, resume bool) error 
 			return err
 		}
 	}
-	if err := s.abort(ctx, name, id); err != nil { // older ones, which nobody goes on with
+	if err := s.abort(ctx, name, false, id); err != nil { // older ones, which nobody goes on with
 		return err
 	}
 	var have map[int]minio.ObjectPart
@@ -155,22 +155,23 @@ func (s *S3) sendPart(ctx context.Context, name, id string, f *file, i int, have
 	return p.ETag, err
 }
 
-// uploads calls each for every upload of exactly that name that has not ended.
-func (s *S3) uploads(ctx context.Context, name string, each func(minio.ObjectMultipartInfo) error) error {
+// uploads calls each for every upload of exactly that name, or of a name below
+// it, that has not ended.
+func (s *S3) uploads(ctx context.Context, name string, below bool, each func(minio.ObjectMultipartInfo) error) error {
 	for key, id := "", ""; ; {
 		page, err := s.core.ListMultipartUploads(ctx, s.bucket, name, key, id, "", 1000)
 		if err != nil {
 			return err
 		}
 		for _, u := range page.Uploads {
-			if u.Key != name {
+			if u.Key != name && !below {
 				continue
 			}
 			if err := each(u); err != nil {
 				return err
 			}
 		}
-		if !page.IsTruncated || page.NextKeyMarker > name {
+		if !page.IsTruncated || page.NextKeyMarker > name && !below {
 			return nil
 		}
 		key, id = page.NextKeyMarker, page.NextUploadIDMarker
@@ -180,7 +181,7 @@ func (s *S3) uploads(ctx context.Context, name string, each func(minio.ObjectMul
 // interrupted is the newest upload of the name that has not ended, or "".
 func (s *S3) interrupted(ctx context.Context, name string) (string, error) {
 	var last minio.ObjectMultipartInfo
-	err := s.uploads(ctx, name, func(u minio.ObjectMultipartInfo) error {
+	err := s.uploads(ctx, name, false, func(u minio.ObjectMultipartInfo) error {
 		if last.UploadID == "" || u.Initiated.After(last.Initiated) {
 			last = u
 		}
@@ -189,20 +190,20 @@ func (s *S3) interrupted(ctx context.Context, name string) (string, error) {
 	return last.UploadID, err
 }
 
-// abort ends all uploads of the name but one.
-func (s *S3) abort(ctx context.Context, name, but string) error {
-	var ids []string
-	err := s.uploads(ctx, name, func(u minio.ObjectMultipartInfo) error {
+// abort ends all uploads of the name, or of those below it, but one.
+func (s *S3) abort(ctx context.Context, name string, below bool, but string) error {
+	var old []minio.ObjectMultipartInfo
+	err := s.uploads(ctx, name, below, func(u minio.ObjectMultipartInfo) error {
 		if u.UploadID != but {
-			ids = append(ids, u.UploadID)
+			old = append(old, u)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		err := s.core.AbortMultipartUpload(ctx, s.bucket, name, id)
+	for _, u := range old {
+		err := s.core.AbortMultipartUpload(ctx, s.bucket, u.Key, u.UploadID)
 		if err != nil && minio.ToErrorResponse(err).Code != minio.NoSuchUpload {
 			return err
 		}

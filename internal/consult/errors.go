@@ -22,6 +22,9 @@ const (
 	RateLimitExceeded  Code = "rate_limit_exceeded"
 	InternalError      Code = "internal_error"
 	ServiceUnavailable Code = "service_unavailable"
+	// Of downloads.
+	PreconditionFailed  Code = "precondition_failed"
+	RangeNotSatisfiable Code = "range_not_satisfiable"
 )
 
 // Status is the HTTP status of a code; the one place where they meet.
@@ -47,6 +50,10 @@ func (c Code) Status() int {
 		return http.StatusTooManyRequests
 	case ServiceUnavailable:
 		return http.StatusServiceUnavailable
+	case PreconditionFailed:
+		return http.StatusPreconditionFailed
+	case RangeNotSatisfiable:
+		return http.StatusRequestedRangeNotSatisfiable
 	}
 	return http.StatusInternalServerError
 }

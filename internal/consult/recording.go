@@ -165,17 +165,19 @@ func (s *RecordingSettings) RetainUntil(stopped time.Time) *time.Time {
 
 // Events of recordings.
 const (
-	EventConsentGranted     EventType = "consent.granted"
-	EventConsentDeclined    EventType = "consent.declined"
-	EventConsentWithdrawn   EventType = "consent.withdrawn"
-	EventRecordingStarted   EventType = "recording.started"
-	EventRecordingPaused    EventType = "recording.paused"
-	EventRecordingResumed   EventType = "recording.resumed"
-	EventRecordingStopped   EventType = "recording.stopped"
-	EventRecordingFailed    EventType = "recording.failed"
-	EventRecordingSegment   EventType = "recording.segment_stored"
-	EventRecordingStored    EventType = "recording.stored" // all segments are
-	EventRecordingReady     EventType = "recording.ready"
+	EventConsentGranted   EventType = "consent.granted"
+	EventConsentDeclined  EventType = "consent.declined"
+	EventConsentWithdrawn EventType = "consent.withdrawn"
+	EventRecordingStarted EventType = "recording.started"
+	EventRecordingPaused  EventType = "recording.paused"
+	EventRecordingResumed EventType = "recording.resumed"
+	EventRecordingStopped EventType = "recording.stopped"
+	EventRecordingFailed  EventType = "recording.failed"
+	EventRecordingSegment EventType = "recording.segment_stored"
+	EventRecordingStored  EventType = "recording.stored" // all segments are
+	EventRecordingReady   EventType = "recording.ready"
+	// Somebody asked for the files again.
+	EventRecordingAgain     EventType = "recording.recompose"
 	EventRecordingDeleted   EventType = "recording.deleted"
 	EventRecordingHeld      EventType = "recording.held"
 	EventRecordingReleased  EventType = "recording.released"
@@ -193,4 +195,6 @@ const (
 	ReasonRecordingKey      = "recording_key" // the server does not hold the key
 	ReasonRecordingDeleted  = "recording_deleted"
 	ReasonNotReady          = "recording_not_ready"
+	ReasonLinkExpired       = "link_expired"
+	ReasonLinkRevoked       = "link_revoked" // with the API key that made it
 )
