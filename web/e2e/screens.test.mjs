@@ -92,3 +92,51 @@ for (const size of Object.keys(sizes)) {
     });
   }
 }
+
+// The states of recording, on a current phone.
+for (const [size, viewport] of Object.entries({ phone: { width: 390, height: 844 }, desktop })) {
+  for (const lang of Object.keys(languages)) {
+    test(`recording, ${size} in ${lang}`, async () => {
+      const created = await server.api('POST', '/consultations/video/create', {
+        doctor_id: `doc_rec_${size}_${lang}`, patient_id: 'pat', language: lang, patient_name: 'Jeanne Martin', doctor_name: 'Dr. Amal Haddad', enable_recording: true,
+      });
+      for (const [p, url] of [[patient, created.patient_join_url], [doctor, created.doctor_join_url]]) {
+        await p.page.setViewportSize(viewport);
+        await p.page.goto('about:blank');
+        await p.page.goto(url);
+        await p.id('lang-select').selectOption(lang);
+        await p.id('join-button').click();
+      }
+      await doctor.page.locator('[data-testid^=admit-]').click();
+      await Promise.all([sees(doctor, people.patient.rgb), sees(patient, people.doctor.rgb)]);
+      const state = (s) =>
+        Promise.all([patient, doctor].map((p) => p.page.locator(`[data-testid=recording-indicator][data-state=${s}]`).waitFor()));
+      const both = async (name) => {
+        await look(patient, `rec-${name}`, lang, size);
+        await look(doctor, `rec-${name}-doctor`, lang, size);
+      };
+      await both('asked');
+      await patient.id('consent-deny').click();
+      await doctor.id('info-banner').waitFor();
+      await doctor.id('record-toggle').click();
+      await doctor.id('consent-grant').click();
+      await state('waiting');
+      await doctor.id('consent').waitFor({ state: 'detached' });
+      await both('waiting');
+      await patient.id('recording-chip').click();
+      await doctor.id('recording-chip').click();
+      await both('declined');
+      await patient.id('consent-grant').click();
+      await state('recording');
+      await doctor.id('consent-close').click();
+      await both('recording');
+      await patient.id('recording-chip').click();
+      await look(patient, 'rec-granted', lang, size);
+      await patient.id('consent-withdraw').click();
+      await state('paused');
+      await both('paused');
+      await server.api('POST', `/consultations/video/${created.session_id}/end`);
+      await until('the end', () => patient.page.evaluate(() => document.body.dataset.state === 'ended'));
+    });
+  }
+}

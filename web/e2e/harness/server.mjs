@@ -4,7 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort, freeUDPPort, start, tempDir, until } from './process.mjs';
 
-const binary = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../../bin/chatmed');
+const binary = process.env.CHATMED_E2E_BINARY ?? path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../../bin/chatmed');
 
 /** Starts bin/chatmed serve and makes a key for it. */
 export async function startServer(extra = {}, { origins } = {}) {

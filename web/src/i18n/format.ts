@@ -1,4 +1,4 @@
-import { language, t } from './index';
+import { isolate, language, t } from './index';
 
 /** A number in the digits of the language. */
 export function number(n: number): string {
@@ -67,5 +67,5 @@ function roundMinutes(seconds: number, round: (n: number) => number): number {
 
 /** Names in a row, as the language joins them. */
 export function listOf(names: readonly string[]): string {
-  return new Intl.ListFormat(language.value, { type: 'conjunction' }).format(names);
+  return new Intl.ListFormat(language.value, { type: 'conjunction' }).format(names.map(isolate));
 }

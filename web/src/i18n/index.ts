@@ -86,7 +86,7 @@ function pluralForm(lang: Language, message: Plural, count: number): string {
  * Wraps a foreign text in bidirectional isolates (U+2068, U+2069), so that a
  * Latin name inside an Arabic sentence does not reorder its neighbours.
  */
-function isolate(text: string): string {
+export function isolate(text: string): string {
   return `\u2068${text}\u2069`;
 }
 

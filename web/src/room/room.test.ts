@@ -298,6 +298,25 @@ describe('Room', () => {
     expect(later.model.value.note).toBe('Call 112.');
   });
 
+  it('says a withdrawal again that was lost with the connection', async () => {
+    const { room } = await open();
+    const recording = { state: 'recording', waiting_for: [], you: { decision: 'granted' } } as const;
+    const call = { ...inCall, recording: { ...recording, waiting_for: [] } };
+    socket().reply('join', { type: 'joined', ...seat, answer: 'sdp', ...call });
+    await settle();
+    void room.recorder.decide('withdrawn');
+    expect(socket().sent.at(-1)).toMatchObject({ type: 'consent', decision: 'withdrawn' });
+    socket().drop(1006);
+    await settle(500);
+    expect(room.notice.value).toBe('rec.notArrived');
+    socket().reply('resume', { type: 'resumed', ...seat, state: 'in_call', ...call });
+    await settle();
+    expect(socket().sent.find((m) => m.type === 'consent')).toMatchObject({ decision: 'withdrawn' });
+    socket().reply('consent', { type: 'ack' });
+    await settle();
+    expect(room.notice.value).toBe('rec.arrived');
+  });
+
   it('ends for everyone only after a moment to think again', async () => {
     const { room } = await open();
     socket().reply('join', { type: 'joined', ...seat, role: 'doctor', answer: 'sdp', ...inCall });

@@ -15,7 +15,10 @@ export function Controls() {
   const doctor = room.model.value.role === 'doctor';
   const dialog = useRef<HTMLDialogElement>(null);
   return (
-    <nav class="controls" aria-label={t('call.controls')}>
+    <nav
+      class={doctor && room.canShare && room.model.value.recording ? 'controls many' : 'controls'}
+      aria-label={t('call.controls')}
+    >
       {!room.observer && (
         <>
           <Control

@@ -3,18 +3,17 @@ import type { recording as en } from './en';
 
 export const recording: Catalogue<{ one: string; many: string; other: string }, typeof en> = {
   'rec.chip.off': 'Non enregistré',
-  'rec.chip.waiting': 'Enregistrement en attente : tout le monde n’a pas accepté',
+  'rec.chip.waiting': 'Enregistrement en attente : tous n’ont pas accepté',
   'rec.chip.recording': 'Enregistrement',
-  'rec.chip.paused': 'Enregistrement en pause : tout le monde n’a pas accepté',
+  'rec.chip.paused': 'Enregistrement en pause : tous n’ont pas accepté',
   'rec.chip.failed': 'Enregistrement arrêté',
   'rec.chip.waitsFor': 'L’enregistrement attend {names}',
   'rec.chip.pausedFor': 'Enregistrement en pause, attend {names}',
   'rec.chip.yourself': 'votre réponse',
   'rec.chip.open': 'Ouvrir votre choix sur l’enregistrement',
   'rec.chip.close': 'Fermer votre choix sur l’enregistrement',
-  'rec.time': 'Enregistré jusqu’ici',
-  'rec.asked': 'On vous demande si cette consultation peut être enregistrée. La question est sous l’image.',
-  'rec.title': 'Cette consultation peut-elle être enregistrée ?',
+  'rec.asked': 'On vous demande si cette consultation peut être enregistrée. La question est sur cette page.',
+  'rec.title': 'Cette consultation peut-elle être enregistrée ?',
   'rec.titleMine': 'Enregistrement de la consultation',
   'rec.text': 'Ce que signifie l’enregistrement',
   'rec.grant': 'J’accepte',
@@ -49,13 +48,13 @@ export const recording: Catalogue<{ one: string; many: string; other: string }, 
   'rec.said.failed': 'L’enregistrement s’est arrêté car il n’a pas pu être sauvegardé. L’appel continue.',
   'rec.someDeclined': '{name} refuse d’être enregistré. La consultation continue sans enregistrement.',
   'rec.someWithdrew':
-    '{name} a retiré son consentement. Plus rien n’est enregistré ; la consultation continue.',
+    '{name} a retiré son consentement. Plus rien n’est enregistré ; la consultation continue.',
   'rec.startFailed': 'L’enregistrement n’a pas pu démarrer. L’appel continue.',
   'rec.stopFailed':
     'L’enregistrement est arrêté, mais cela n’a pas encore pu être noté. Le serveur réessaie.',
   'rec.grantFailed': 'Votre réponse n’a pas pu être enregistrée. Répondez encore une fois, s’il vous plaît.',
   'rec.withdrawnUnstored':
-    'Votre retrait est en vigueur : plus rien n’est enregistré. Le serveur le notera dès que possible.',
+    'Votre retrait est en vigueur : plus rien n’est enregistré. Le serveur le notera dès que possible.',
   'rec.notArrived':
     'Votre réponse n’est pas encore arrivée au serveur. Elle est renvoyée dès que la connexion revient. D’ici là, vous pouvez couper caméra et micro.',
   'rec.arrived': 'Votre réponse est arrivée au serveur et prend effet.',
