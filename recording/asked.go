@@ -11,7 +11,7 @@ func (s *Service) DeleteFor(ctx context.Context, sc consult.Scope, id string, ac
 	if err := s.remove(ctx, sc, id, actor, why); err != nil {
 		return err
 	}
-	s.goRun(func() { s.Purge(s.ctx) })
+	s.PurgeSoon()
 	return nil
 }
 
@@ -36,3 +36,7 @@ func (s *Service) HoldFor(ctx context.Context, sc consult.Scope, id string, acto
 		return []consult.Event{s.event(r, typ, actor, more)}, nil
 	})
 }
+
+// PurgeSoon has the objects of deleted recordings removed now rather than at the
+// next look, after an erasure for instance. It does not wait.
+func (s *Service) PurgeSoon() { s.goRun(func() { s.Purge(s.ctx) }) }

@@ -217,7 +217,7 @@ func (a *app) openHTTP() (err error) {
 	a.handler, err = api.New(api.Deps{
 		Config:        api.Config{TrustedProxies: proxies, SealKeys: a.sealKeys, Country: a.cfg.Country, PublicURL: a.cfg.PublicURL, LinkKeys: a.linkKeys},
 		Consultations: a.consultations, Sessions: a.consultations, WaitingRoom: a.waitingRoom,
-		Desk: a.waitingRoom, Presence: a.waitingRoom, Tickets: a.store, Patients: patients{a.store}, Audit: auditOfStore{a.store},
+		Desk: a.waitingRoom, Presence: a.waitingRoom, Tickets: a.store, Patients: patients{a.store, a.recordings.PurgeSoon}, Audit: auditOfStore{a.store},
 		Room: a.signal, Participations: a.store, Idempotency: a.store,
 		Keys: a.keys, KeyAdmin: a.keys, AllKeys: a.keys, Limits: a.limits, Tokens: a.tokens, Links: a.links, Monitor: a.monitor,
 		Emergency: a.emergency, Hospitals: a.hospitals, Events: a.store,

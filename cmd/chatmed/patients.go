@@ -10,14 +10,21 @@ import (
 
 // patients gives the store's exports and proofs to the API, which writes them
 // as JSON and knows no more of them.
-type patients struct{ store *store.Store }
+type patients struct {
+	store *store.Store
+	purge func() // removes the objects of what was erased, soon
+}
 
 func (p patients) ExportPatient(ctx context.Context, sc consult.Scope, patientID string) (any, error) {
 	return p.store.ExportPatient(ctx, sc, patientID)
 }
 
 func (p patients) ErasePatient(ctx context.Context, sc consult.Scope, patientID string, actor consult.Actor) (any, error) {
-	return p.store.ErasePatient(ctx, sc, patientID, actor)
+	proof, err := p.store.ErasePatient(ctx, sc, patientID, actor)
+	if err == nil {
+		p.purge()
+	}
+	return proof, err
 }
 
 // auditOfStore gives the store's audit log to the API.
