@@ -107,7 +107,7 @@ export async function call({ server, relay }, patient, doctor, preset) {
   await relay.set(preset, { new: true });
   await doctor.page.locator('[data-testid^=admit-]').click();
   await until('the patient connected', () => connected(patient), 60_000);
-  const seen = await selected(patient);
+  const seen = await until('the pair in use', () => selected(patient));
   const { clients } = await relay.counters();
   // The browser may know the pair by the port the server sees it at.
   const [addr] = Object.entries(clients).find(([a, c]) => !before.includes(a) && (c.via === seen || portOf(a) === seen)) ?? [];
@@ -128,11 +128,16 @@ const portOf = (addr) => Number(addr.split(':').pop());
 
 const connected = (p) => p.page.evaluate(() => window.testConnections.some((pc) => pc.connectionState === 'connected'));
 
-/** The local port of the pair in use. */
+/** The pair in use; none right after connecting, while the statistics lag behind. */
+function pairOf(all) {
+  const transport = all.find((s) => s.type === 'transport' && s.selectedCandidatePairId);
+  return all.find((s) => s.id === transport?.selectedCandidatePairId);
+}
+
+/** Its local port. */
 async function selected(p) {
   const all = await stats(p.page);
-  const pair = all.find((s) => s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded');
-  return all.find((s) => s.id === pair.localCandidateId).port;
+  return all.find((s) => s.id === pairOf(all)?.localCandidateId)?.port;
 }
 
 const sum = (list, field) => list.reduce((n, s) => n + (s[field] ?? 0), 0);
@@ -141,12 +146,11 @@ const sum = (list, field) => list.reduce((n, s) => n + (s[field] ?? 0), 0);
 export async function received(p) {
   const all = await stats(p.page);
   const inbound = (kind) => all.filter((s) => s.type === 'inbound-rtp' && s.kind === kind && s.packetsReceived > 0);
-  const pair = all.find((s) => s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded');
   const [video, audio] = [inbound('video'), inbound('audio')];
   const of = (list, ...fields) => Object.fromEntries(fields.map((f) => [f, sum(list, f)]));
   return {
     at: performance.now(),
-    rtt: pair?.currentRoundTripTime ?? NaN,
+    rtt: pairOf(all)?.currentRoundTripTime ?? NaN,
     video: of(video, 'bytesReceived', 'packetsReceived', 'packetsLost', 'framesDecoded', 'freezeCount', 'totalFreezesDuration', 'jitterBufferDelay', 'jitterBufferEmittedCount', 'pliCount'),
     audio: of(audio, 'bytesReceived', 'packetsReceived', 'packetsLost', 'concealedSamples', 'silentConcealedSamples', 'totalSamplesReceived', 'jitterBufferDelay', 'jitterBufferEmittedCount'),
   };
