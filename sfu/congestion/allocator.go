@@ -11,7 +11,7 @@ const (
 	upHold    = 3 * time.Second
 	upHoldMax = 60 * time.Second
 	// upTrial is how soon after a step up a step down shows that it has failed.
-	upTrial = 15 * time.Second
+	upTrial = 30 * time.Second
 	// upProven is how long the state must last for the hold to be halved again.
 	upProven = 60 * time.Second
 

@@ -18,6 +18,7 @@ type bin struct {
 	lostN     uint16
 	largest   uint16 // packet
 	delay     int64  // smallest one-way delay, µs between two clocks
+	slowest   int64  // largest
 	first     int64  // arrival, µs by the receiver's clock
 	last      int64
 }
@@ -74,11 +75,12 @@ func (b *bins) received(p *sentPacket, at int64) {
 	}
 	if x.ackedN == 0 {
 		x.first, x.last = at, at
+		x.slowest = at - p.sent
 	}
 	x.ackedN++
 	x.acked += int32(p.size)
 	x.first, x.last = min(x.first, at), max(x.last, at)
-	x.delay = min(x.delay, at-p.sent)
+	x.delay, x.slowest = min(x.delay, at-p.sent), max(x.slowest, at-p.sent)
 }
 
 // rateSent is what was sent in the bins from one time to another, in bit/s.
@@ -141,4 +143,19 @@ func (b *bins) ackedBins(lo, hi int64) (n int) {
 		}
 	}
 	return n
+}
+
+// burst is the rate at which the link took the largest burst in bins lo to hi, of
+// those sent faster than least (bit/s); 0 when there was none.
+func (b *bins) burst(lo, hi int64, least float64) (rate float64) {
+	most := int32(least * binLength / 8e6)
+	for i := max(lo, hi-binCount+1, 0); i <= hi; i++ {
+		x := b.at(i)
+		if x == nil || x.acked <= most || x.slowest <= x.delay || x.ackedN < 3 {
+			continue
+		}
+		most = x.acked
+		rate = float64(x.acked) * 8e6 / float64(x.slowest-x.delay)
+	}
+	return rate
 }

@@ -21,7 +21,6 @@ const twccURI = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-ext
 type pionGCC struct {
 	bwe    *gcc.SendSideBWE
 	writer interceptor.RTPWriter
-	last   int
 }
 
 func newPionGCC() *pionGCC {

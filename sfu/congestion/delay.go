@@ -77,7 +77,9 @@ func (d *delay) rebase(value int64) {
 
 // update judges the bins up to that of the newest packet acknowledged. serial is
 // the time a full packet takes at the present rate.
-func (d *delay) update(b *bins, newest, serial, now int64) {
+//
+// What queues behind a probe (shielded) says nothing of the noise.
+func (d *delay) update(b *bins, newest, serial int64, shielded bool, now int64) {
 	hi := newest / binLength
 	least := int64(unknownBase)
 	for i := hi; i > hi-standing && i >= 0; i-- {
@@ -89,7 +91,9 @@ func (d *delay) update(b *bins, newest, serial, now int64) {
 	if least == unknownBase {
 		return
 	}
-	d.listen(b, hi)
+	if !shielded {
+		d.listen(b, hi)
+	}
 	d.queue = max(least-d.base()-int64(d.noise), 0)
 	d.overuse, d.grows = false, false
 	serial = min(serial, maxSerial)
@@ -114,7 +118,7 @@ func (d *delay) listen(b *bins, hi int64) {
 		return
 	}
 	d.heard = min(d.heard+1, 1/noiseGain)
-	d.noise += (min(residual, maxNoise) - d.noise) / d.heard
+	d.noise += (min(residual, maxNoise) - d.noise) / (d.heard + 3)
 }
 
 // judge fits a line through the delays of bins lo to hi and reports whether the
@@ -126,7 +130,7 @@ func (d *delay) judge(b *bins, lo, hi, serial int64) bool {
 	}
 	d.slope = slope
 	grown := slope * float64((hi-lo)*binLength)
-	limit := max(minQueue, float64(serial), 2*residual, 4*d.noise)
+	limit := max(minQueue, float64(serial), 2*residual, 3*d.noise)
 	x := b.at(hi)
 	if x == nil || x.ackedN == 0 {
 		return false
@@ -145,7 +149,7 @@ func (d *delay) level(b *bins, hi, serial, now int64) {
 		return
 	}
 	d.slope = slope
-	limit := max(2*minQueue, float64(2*serial), 3*residual, 4*d.noise)
+	limit := max(2*minQueue, float64(2*serial), 3*residual, 3*d.noise)
 	if float64(d.queue) <= limit || slope < -flatEnough {
 		return
 	}

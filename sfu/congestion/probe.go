@@ -202,7 +202,8 @@ func (p *prober) read(e *Estimator, now int64) {
 	if math.IsNaN(got) {
 		return
 	}
-	full := got < probeSound*sent
+	// Sent in one go, a probe arrives spread out by the link: that tells as much.
+	full := got < probeSound*min(sent, float64(p.cluster.Rate))
 	if full {
 		got *= 0.9
 		if got < worthwhile*e.rate.link {
@@ -210,12 +211,18 @@ func (p *prober) read(e *Estimator, now int64) {
 		}
 		p.opening = 0
 		p.shield = p.lastSent + int64(float64(p.sentBytes)*8e6/max(got, 1))
+		e.delay.restart(p.shield)
 	} else {
 		p.backoff = firstBackoff
 	}
 	p.nextAt = now + p.backoff
 	r := &e.rate
 	if got <= r.link {
+		// A link that a short probe has filled carries no more than it showed.
+		if full && e.delay.noise < probeNoise && r.limited {
+			r.capacity = got
+			r.set(max(got, min(r.link, r.received)))
+		}
 		return
 	}
 	if full {
@@ -228,5 +235,5 @@ func (p *prober) read(e *Estimator, now int64) {
 	}
 	r.set(got)
 	r.state = Increasing
-	e.delay.restart(e.lastSent)
+	e.delay.restart(max(e.lastSent, p.shield))
 }

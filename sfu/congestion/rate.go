@@ -13,6 +13,7 @@ const (
 	resumeShare  = 0.7 // of the estimate is tried after a silence
 	// usedShare of the target must be sent for it to be tried.
 	usedShare = 0.85
+	usedLong  = 0.72 // over a longer time, in which the estimate may have grown
 	// near is how far above the last known capacity an increase stays careful.
 	near = 1.08
 	// slowStep is the careful increase at stepAt, in bit/s a second; it grows with
@@ -24,7 +25,13 @@ const (
 	slowest = 0.15
 	fastest = 0.70
 	faster  = 0.2 // a second more each second
-	mtu     = 1250
+	// A burst is sent so much faster than the estimate, and must arrive at so much
+	// of it.
+	burstLike   = 2.2
+	burstSound  = 0.9
+	burstShare  = 0.95
+	excuseApart = 2_500_000 // µs
+	mtu         = 1250
 )
 
 // rate moves the estimate.
@@ -40,6 +47,7 @@ type rate struct {
 	freeSince  int64 // since when the estimate has been above capacity untroubled
 	cutAt      int64
 	cutFrom    float64 // the estimate before the last run of cuts
+	excusedAt  int64   // when a queue was last put down to a burst
 	trialAt    int64   // when the rate was last cut to see whether loss falls with it
 }
 
@@ -63,7 +71,8 @@ func (r *rate) update(e *Estimator, newest, now int64) {
 		elapsed = 0
 	}
 	r.lastUpdate = now
-	r.limited = e.bins.rateSent(now-600_000, now) < usedShare*r.link
+	// A key frame alone is no use made of the link.
+	r.limited = e.bins.rateSent(now-600_000, now) < usedShare*r.link || e.bins.rateSent(now-1_500_000, now) < usedLong*r.link
 	switch {
 	case e.prober.shields(newest):
 		r.state = Holding
@@ -78,12 +87,24 @@ func (r *rate) update(e *Estimator, newest, now int64) {
 	}
 }
 
-// overused cuts the estimate to a little less than what came through.
+// overused cuts the estimate to a little less than what came through. A burst, as
+// an unpaced key frame is, shows by itself what the link carries: it costs nothing
+// where that is about the estimate. Twice in a row is no excuse.
 func (r *rate) overused(e *Estimator, hi, now int64) {
-	through := e.bins.rateReceived(hi-int64(max(e.delay.span, 5)), hi) / (1 - e.loss.base)
+	lo := hi - int64(max(e.delay.span, 5))
+	through, share := e.bins.rateReceived(lo, hi)/(1-e.loss.base), beta
+	if burst := e.bins.burst(lo, hi, burstLike*r.link); burst > through && now-r.excusedAt > excuseApart {
+		r.excusedAt = now
+		if burst > burstSound*r.link {
+			r.state = Holding
+			e.delay.restart(e.lastSent)
+			return
+		}
+		through, share = burst, burstShare
+	}
 	r.noteCut(now)
 	r.capacity = through
-	r.set(min(r.link, beta*through))
+	r.set(min(r.link, share*through))
 	r.state = Decreasing
 	e.delay.restart(e.lastSent)
 	e.prober.cut(now, r.link < dropShare*r.cutFrom)
@@ -186,8 +207,8 @@ func (r *rate) target(e *Estimator) int {
 		return int(max(r.min, 0.1*v))
 	}
 	limit := float64(max(2*minQueue, 2*min(r.serialisation(), maxSerial), int64(4*e.delay.noise)))
-	if q := float64(e.delay.queue); q > limit {
-		v *= 1 - min(0.5, (q-limit)/1e6)
+	if q := float64(e.delay.queue) - limit; q > 0 {
+		v *= 1 - min(0.5, q/1e6)
 	}
 	return int(max(v, r.min))
 }

@@ -61,6 +61,8 @@ type simCall struct {
 	silentTo    int64
 	noPacing    bool
 	layers      []int // video rates to choose from, instead of any
+	ladder      *simLadder
+	coarse      bool // as a server without a timer does it: probes leave in one go, ticks are 200 ms apart
 	fbDelay     int64
 	fbLoss      float64
 	fbInterval  int64
@@ -109,7 +111,11 @@ func (c *simCall) start(at int64) {
 		c.s.every(33_333, c.video)
 		c.audioLoop()
 		c.s.every(5_000, c.pace)
-		c.s.every(50_000, func() { c.c.tick(c.s.now) })
+		tick := int64(50_000)
+		if c.coarse {
+			tick = 200_000
+		}
+		c.s.every(tick, func() { c.tick() })
 		c.s.in(c.fbInterval, c.feedbackLoop)
 	})
 	c.s.every(sampleLength, func() {
@@ -131,6 +137,9 @@ const (
 
 func (c *simCall) audioLoop() {
 	target := c.c.target()
+	if c.ladder != nil {
+		target = c.ladder.voiceTarget()
+	}
 	payload, stride := voicePayload, int64(1)
 	switch {
 	case target < 75_000:
@@ -156,6 +165,10 @@ func audioRate(target int) int {
 }
 
 func (c *simCall) video() {
+	if c.ladder != nil {
+		c.ladder.picture(c)
+		return
+	}
 	target := c.c.target()
 	rate := target - audioRate(target)
 	if c.videoMax > 0 {
@@ -182,10 +195,23 @@ func (c *simCall) video() {
 	want -= min(c.debt, 0.3*size)
 	c.debt += want - size
 	c.debt = max(c.debt, -size)
-	for left := int(want); left > 0; {
+	c.write(int(want))
+}
+
+// tick is what happens some times a second.
+func (c *simCall) tick() {
+	c.c.tick(c.s.now)
+	if c.ladder != nil {
+		c.ladder.decide(c)
+	}
+}
+
+// write queues a picture of so many bytes on the wire.
+func (c *simCall) write(size int) {
+	for left := size; left > 0; {
 		n := min(left, 1100)
 		left -= n
-		n = max(n-wireExtra, 20) // the rate is that on the wire
+		n = max(n-wireExtra, 20)
 		c.queue = append(c.queue, n)
 		c.queued += n
 	}
@@ -210,7 +236,7 @@ func (c *simCall) pace() {
 		rate = float64(c.cluster.Rate)
 	}
 	c.pacerAt = max(c.pacerAt, now-5_000)
-	for c.pacerAt <= now && (len(c.queue) > 0 || c.left > 0) {
+	for (c.pacerAt <= now || c.coarse && c.left > 0) && (len(c.queue) > 0 || c.left > 0) {
 		id, kind, n := uint8(0), Video, 0
 		if c.left > 0 {
 			id = c.cluster.ID
@@ -224,6 +250,9 @@ func (c *simCall) pace() {
 		}
 		c.transmit(n, kind, id)
 		c.left -= n + wireExtra
+		if c.coarse && c.left > 0 {
+			continue
+		}
 		c.pacerAt += int64(float64(n+wireExtra) * 8e6 / rate)
 	}
 }
