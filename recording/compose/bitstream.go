@@ -98,22 +98,29 @@ func nalus(b []byte) [][]byte {
 	return out
 }
 
+// hasIDR reports whether a picture is built upon no other.
+func hasIDR(data []byte) bool {
+	for _, n := range nalus(data) {
+		if n[0]&31 == 5 {
+			return true
+		}
+	}
+	return false
+}
+
 // h264Private makes the AVCDecoderConfigurationRecord (ISO 14496-15) of a key
 // frame's parameter sets, and reads the picture's size.
 func h264Private(data []byte) (dims, []byte, error) {
 	var sps, pps []byte
-	idr := false
 	for _, n := range nalus(data) {
 		switch n[0] & 31 {
 		case 7:
 			sps = n
 		case 8:
 			pps = n
-		case 5:
-			idr = true
 		}
 	}
-	if len(sps) < 4 || len(pps) == 0 || !idr || len(sps) > 0xffff || len(pps) > 0xffff {
+	if len(sps) < 4 || len(pps) == 0 || !hasIDR(data) || len(sps) > 0xffff || len(pps) > 0xffff {
 		return dims{}, nil, errPicture
 	}
 	d, err := spsSize(sps)

@@ -79,7 +79,8 @@ type builder struct {
 	behind int  // index of the last packet that was used or empty
 	whole  bool // nothing is missing since then
 	tl0    uint8
-	climb  bool // frames above the base layer wait for one that syncs
+	sets   frame // the last one with H.264 parameter sets
+	climb  bool  // frames above the base layer wait for one that syncs
 }
 
 // gopsOf finds all pictures of a stream that can be decoded.
@@ -244,7 +245,13 @@ func (b *builder) describe(f *frame) bool {
 	case journal.VP9:
 		f.size, err = b.vp9Size(f, data)
 	case journal.H264:
-		f.size, f.private, err = h264Private(data)
+		if f.size, f.private, err = h264Private(data); err != nil && b.sets.private != nil && hasIDR(data) {
+			// Parameter sets hold until there are others.
+			f.size, f.private, err = b.sets.size, b.sets.private, nil
+		}
+		if err == nil {
+			b.sets = *f
+		}
 	case journal.AV1:
 		f.size, f.private, err = av1Private(data)
 	default:

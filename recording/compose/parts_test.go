@@ -63,7 +63,7 @@ func TestRedundancyKeepsToConsent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(sounds) != 80 || lost.Recovered != 1 {
+	if len(sounds) != 80 || lost.Recovered != 1 || lost.Sound != 0 {
 		t.Errorf("%d packets, %+v", len(sounds), lost)
 	}
 	for _, s := range sounds {

@@ -57,8 +57,10 @@ func (s *source) soundsOf(st *stream, lost *Losses) ([]sound, error) {
 			have[one.ext] = true
 		}
 	}
-	if len(st.packets) > 0 {
-		lost.Sound += int(st.packets[len(st.packets)-1].seq-st.packets[0].seq) + 1 - len(st.packets)
+	for i := 1; i < len(st.packets); i++ { // not what was sent during a pause
+		if s.oneOpening(st.packets[i-1].at, st.packets[i].at) {
+			lost.Sound += int(st.packets[i].seq - st.packets[i-1].seq - 1)
+		}
 	}
 	for _, r := range spare {
 		if !have[r.ext] {
@@ -82,17 +84,23 @@ func (s *source) sameOpening(st *stream, i int) int64 {
 		if st.packets[k].size == 0 {
 			continue
 		}
-		for _, o := range s.openings {
-			if o.has(st.packets[k].at) {
-				if o.has(st.packets[i].at) {
-					return st.ext[k]
-				}
-				break
-			}
+		if s.oneOpening(st.packets[k].at, st.packets[i].at) {
+			return st.ext[k]
 		}
 		break
 	}
 	return st.ext[i]
+}
+
+// oneOpening reports whether the gate was open without a break between two
+// arrivals.
+func (s *source) oneOpening(a, b time.Duration) bool {
+	for _, o := range s.openings {
+		if o.has(a) && o.has(b) {
+			return true
+		}
+	}
+	return false
 }
 
 // block is one of a RED payload: size bytes at at, sent offset earlier.
