@@ -30,6 +30,7 @@ web/dist/room.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
 
 tools: ## what the tests need beside Go and Node
 	deploy/install-tools.sh
+	cd internal/blob/s3test/gateway && GOWORK=off GOFLAGS=-mod=readonly CGO_ENABLED=0 go tool -n versitygw >/dev/null # the S3 server of the tests
 
 test: tools web lint ## everything CI checks: lint, Go with the race detector, pages, browsers
 	go test -race -timeout 15m ./...

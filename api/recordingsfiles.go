@@ -115,6 +115,9 @@ const playback = 10 * time.Minute
 // note writes a download into the audit log, before a byte of it is sent. A
 // player asks for many ranges of one file: they are noted once per playback.
 func (s *server) note(ctx context.Context, r *request, d download) error {
+	if head, _ := ctx.Value(headKey{}).(bool); head {
+		return nil // no byte of it is sent
+	}
 	via := "key"
 	if d.link {
 		via = "link"

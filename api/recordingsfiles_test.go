@@ -235,6 +235,7 @@ func downloadsAreAudited(t *testing.T, w *world) {
 	w.call("GET", link, nil, withoutKey, withHeader("Range", "bytes=0-"))
 	expect("a link", 5, `"link"`)
 	w.call("GET", one+"/files/none", nil)
+	w.call("HEAD", one+"/files/composed-webm", nil)
 	expect("nothing", 5)
 }
 

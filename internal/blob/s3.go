@@ -246,9 +246,7 @@ func (s *S3) remove(ctx context.Context, o minio.ObjectInfo) (marker bool, err e
 }
 
 func (s *S3) removeVersions(ctx context.Context, name string) error {
-	ctx, cancel := context.WithCancel(ctx) // ends the listing when we leave early
-	defer cancel()
-	for o := range s.core.Client.ListObjects(ctx, s.bucket, minio.ListObjectsOptions{Prefix: name, WithVersions: true, Recursive: true}) {
+	for o := range s.core.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{Prefix: name, WithVersions: true, Recursive: true}) {
 		if o.Err != nil {
 			return o.Err
 		}
@@ -264,9 +262,7 @@ func (s *S3) removeVersions(ctx context.Context, name string) error {
 
 // List implements Store.
 func (s *S3) List(ctx context.Context, prefix string, each func(Info) error) error {
-	ctx, cancel := context.WithCancel(ctx) // ends the listing when we leave early
-	defer cancel()
-	for o := range s.core.Client.ListObjects(ctx, s.bucket, minio.ListObjectsOptions{Prefix: s.prefix + prefix, Recursive: true}) {
+	for o := range s.core.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{Prefix: s.prefix + prefix, Recursive: true}) {
 		if o.Err != nil {
 			return s.refusal("list", o.Err)
 		}

@@ -115,7 +115,7 @@ func build() (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", "tool", "-n", "versitygw")
 	cmd.Dir = filepath.Join(filepath.Dir(here), "gateway")
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod", "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly", "CGO_ENABLED=0")
 	var complaints strings.Builder
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()
