@@ -33,16 +33,16 @@ func (e *Engine) answer(in Input, f finding, whole bool) Result {
 		return r
 	}
 	top := f.hits[0]
-	r.Urgency = top.level
+	r.Urgency = top.rule.Level
 	r.Condition = top.rule.condition.ID
 	r.Name = top.rule.condition.Names.in(lang)
 	for _, h := range f.hits {
-		flag := RedFlag{Rule: h.rule.ID, Condition: h.rule.condition.ID, Level: h.level, Guideline: h.rule.Guideline, Spans: h.spans}
+		flag := RedFlag{Rule: h.rule.ID, Condition: h.rule.condition.ID, Level: h.rule.Level, Guideline: h.rule.Guideline, Spans: h.spans}
 		for _, s := range h.spans {
 			flag.Words = append(flag.Words, in.Text[s.Start:s.End])
 		}
 		r.RedFlags = append(r.RedFlags, flag)
-		if h.level.AtLeast(High) {
+		if h.rule.Level.AtLeast(High) {
 			r.CrisisLine = r.CrisisLine || h.rule.condition.Crisis
 			r.Poison = r.Poison || h.rule.condition.Poison
 		}
@@ -69,7 +69,7 @@ func (e *Engine) answer(in Input, f finding, whole bool) Result {
 func actionsOf(hits []hit, level Urgency) []string {
 	var out []string
 	for _, h := range hits {
-		if h.level != level || h.level != h.rule.Level {
+		if h.rule.Level != level {
 			continue
 		}
 		if len(out) >= 4 && h.rule.condition != hits[0].rule.condition {
@@ -90,7 +90,7 @@ func actionsOf(hits []hit, level Urgency) []string {
 // compareHits puts the most urgent first, then the surest, then the one with
 // more signs.
 func compareHits(a, b hit) int {
-	if d := b.level.rank() - a.level.rank(); d != 0 {
+	if d := b.rule.Level.rank() - a.rule.Level.rank(); d != 0 {
 		return d
 	}
 	if d := b.rule.Strength - a.rule.Strength; d != 0 {
@@ -142,7 +142,7 @@ func score(hits []hit) int {
 	n := top.rule.Strength * 2
 	n += min(top.signs, 3)
 	for _, h := range hits[1:] {
-		if h.level.AtLeast(High) && h.rule.condition != top.rule.condition {
+		if h.rule.Level.AtLeast(High) && h.rule.condition != top.rule.condition {
 			n++
 			break
 		}

@@ -23,8 +23,6 @@ const (
 	cueQuestion         // opens a question in general
 	cueSomebody         // somebody is meant, or help is asked for
 	cueFineAfter        // "fine", "as usual": what it is said of is no complaint
-	cueLasting          // "for years": the complaint is an old one
-	cueRoutine          // a prescription, a referral: what is asked of a doctor in peace
 	cueNone             // no, without: what follows is a list of things that are not there
 )
 
@@ -52,8 +50,6 @@ var cueClasses = []struct {
 	{"somebody", cueSomebody},
 	{"fine_after", cueFineAfter},
 	{"none_of", cueNone},
-	{"lasting", cueLasting},
-	{"routine", cueRoutine},
 }
 
 // status says why a sign doesn't count, or that it does.

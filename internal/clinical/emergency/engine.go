@@ -110,11 +110,10 @@ func (e *Engine) read(in Input, twice bool) Result {
 			o = s.reread(o, p.Start)
 		}
 	}
-	r := e.answer(in, best, whole)
 	if twice && !best.empty {
-		return e.weigh(in, best, r, o)
+		return e.weigh(in, best, e.answer(in, best, whole), o)
 	}
-	return r
+	return e.answer(in, best, whole)
 }
 
 // windows cuts a long text at spaces into windows that overlap. whole is false
@@ -171,16 +170,8 @@ type screening struct {
 // hit is a rule that holds, with its words.
 type hit struct {
 	rule  *rule
-	level Urgency // the rule's, or moderate when it is outweighed
 	spans []Span
 	signs int
-}
-
-// calm makes a hit moderate, unless its signs leave no doubt.
-func (h *hit) calm() {
-	if h.level.AtLeast(High) && !h.rule.Always {
-		h.level = Moderate
-	}
 }
 
 // finding is what a window came to.
@@ -220,11 +211,6 @@ func (s *screening) screen(src string, offset int) finding {
 	s.collect()
 	f := s.decide(offset)
 	s.sentences(&f)
-	if s.weigh(f.hits).outweighed() {
-		for i := range f.hits {
-			f.hits[i].calm()
-		}
-	}
 	f.language = s.language()
 	for _, id := range s.found {
 		s.isOn[id] = false
@@ -312,7 +298,7 @@ func (s *screening) decide(offset int) finding {
 		if !r.expr.holds(s.has) {
 			continue
 		}
-		h := hit{rule: r, level: r.Level}
+		h := hit{rule: r}
 		r.expr.evidence(s.has, func(id classID) {
 			at := s.where[slices.Index(s.found, id)]
 			if set.kinds[id] != kindModifier {

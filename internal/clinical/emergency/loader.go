@@ -113,7 +113,7 @@ type rule struct {
 	Level     Urgency `yaml:"level"`
 	Strength  int     `yaml:"strength"` // 1 to 3: how sure the rule alone is
 	Guideline string  `yaml:"guideline"`
-	Always    bool    `yaml:"always"` // never outweighed; see balance.go
+	Always    bool    `yaml:"always"` // leaves no doubt; see Engine.weigh
 
 	expr      *expr
 	condition *condition

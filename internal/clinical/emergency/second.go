@@ -14,9 +14,6 @@ const secondRule = "second_reading"
 // secondBasis is where it comes from, as a rule names its guideline.
 const secondBasis = "Learned from texts labelled by guideline; see docs/clinical/emergency.md"
 
-// sure is the strength from which a rule is not doubted.
-const sure = 3
-
 var statusNames = [...]string{present: "", negated: "negated", past: "past", others: "others", asked: "asked", idiom: "idiom"}
 
 // conceptFeatures are what the model calls each concept, by what is said of it.
@@ -116,6 +113,15 @@ func (s *screening) reread(o opinion, offset int) opinion {
 	return next
 }
 
+// Found is what the rules find before anything is weighed against it: for the
+// trainer.
+func (e *Engine) Found(in Input) Result {
+	s := e.pool.Get().(*screening)
+	defer e.pool.Put(s)
+	s.profile(in.Profile)
+	return e.answer(in, s.screen(in.Text, 0), true)
+}
+
 // Reading is what the model reads of a text: for the trainer.
 func (e *Engine) Reading(in Input) *learned.Text {
 	s := &screening{engine: e}
@@ -149,8 +155,9 @@ func sourceOf(files fs.FS) (uint64, error) {
 
 // weigh puts the rules' answer and the second reading together into one
 // probability. The second reading raises what no rule found. What rules found
-// stands, unless none of them is sure by itself and the text reads like no
-// emergency: then it is moderate, and the answer says why.
+// stands, unless all of them leave doubt and the text reads like no emergency:
+// then it is moderate, and the answer says why. The probability never falls by
+// what is added to a text, but by how much is said of signs.
 func (e *Engine) weigh(in Input, f finding, r Result, o opinion) Result {
 	found, score := r.Urgency.AtLeast(High), 0
 	if found {
@@ -173,7 +180,7 @@ func (e *Engine) weigh(in Input, f finding, r Result, o opinion) Result {
 	return r
 }
 
-func certain(h hit) bool { return h.rule.Level.AtLeast(High) && h.rule.Strength >= sure }
+func certain(h hit) bool { return h.rule.Level.AtLeast(High) && h.rule.Always }
 
 // raised is an answer that the second reading made more urgent.
 func (e *Engine) raised(in Input, r Result, o opinion, level Urgency) Result {

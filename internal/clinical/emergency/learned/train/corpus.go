@@ -134,7 +134,7 @@ func (c *corpus) add(t text, group string, account bool) {
 	in := emergency.Input{Text: t.Text, Profile: emergency.Profile{
 		AgeYears: t.Age, Sex: t.Sex, PregnantWeeks: t.PregnantWeeks, PostpartumWeeks: t.PostpartumWeeks,
 	}}
-	byRules := c.engine.ScreenByRules(in)
+	byRules := c.engine.Found(in)
 	if e.found[0] = byRules.Urgency.AtLeast(emergency.High); e.found[0] {
 		e.found[1] = byRules.Urgency == emergency.Critical
 		e.rules = byRules.Score
