@@ -24,7 +24,7 @@ func TestLostKeyFrame(t *testing.T) {
 		t.Run(codec, func(t *testing.T) {
 			t.Parallel()
 			key := newKey(t)
-			noise := "nullsrc=s=320x180:r=30,geq=lum='if(lt(T,2),60,200)+30*random(1)':cb='if(lt(T,2),220,60)':cr=128"
+			noise := "color=c=blue:s=320x180:r=30,drawbox=x=0:y=0:w=iw:h=ih:color=0x00c000:t=fill:enable='gte(t,2)',noise=alls=30:allf=t"
 			tp := tape{key: key, end: 5 * time.Second, senders: []*sender{
 				{Track: doctorTrack("camera", "video"), clip: video(t, codec, noise, 5), lose: func(i, k, of int) bool {
 					return i == 60 && k == of/2
