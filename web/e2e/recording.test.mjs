@@ -218,7 +218,7 @@ test('the call ends, and files are made of the recording', async () => {
   recording = await until('the files', async () => {
     const [r] = await records();
     return (r.state === 'ready' && r) || Promise.reject(new Error(JSON.stringify(r)));
-  }, 180_000);
+  }, 400_000);
   files = tempDir('recording');
   for (const f of recording.files) {
     const res = await fetch(`${server.url}/api/v1/recordings/${recording.recording_id}/files/${f.file_id}`, { headers: { 'X-API-Key': server.key } });
