@@ -4,7 +4,7 @@ import "math"
 
 const (
 	binLength = 50_000 // µs
-	binCount  = 256    // 12.8 s, a power of two
+	binCount  = 128    // 6.4 s, a power of two
 )
 
 // bin gathers the packets sent within one stretch of binLength. All sums are

@@ -90,26 +90,61 @@ func (sc *scenario) playPion(t *testing.T, seed uint64) (calls []*simCall) {
 	return calls
 }
 
+// means is the mean of several runs, of convergence the slowest.
+func means(runs []figures) (m figures) {
+	n := float64(len(runs))
+	for _, f := range runs {
+		m.use += f.use / n
+		m.share += f.share / n
+		m.lost += f.lost / n
+		m.delay += f.delay / int64(n)
+		m.voiceDelay += f.voiceDelay / int64(n)
+		if f.converged < 0 || m.converged < 0 {
+			m.converged = -1
+		} else {
+			m.converged = max(m.converged, f.converged)
+		}
+	}
+	return m
+}
+
 // TestCompare prints the table of docs/performance.md: ours and Pion's estimator
-// on the same paths. It takes a few seconds and is run by hand:
+// on the same paths. It takes some seconds and is run by hand:
 //
 //	COMPARE=1 go test -run TestCompare -v ./sfu/congestion
 func TestCompare(t *testing.T) {
 	if os.Getenv("COMPARE") == "" {
 		t.Skip("COMPARE is not set")
 	}
-	fmt.Println("| Path | use, ours | Pion | converged, ours | Pion | queue p95, ours | Pion | loss, ours | Pion | share, ours | Pion |")
+	fmt.Println("| Path (kbit/s) | use, ours | Pion | converged, ours | Pion | voice waits (ms), ours | Pion | loss, ours | Pion | share, ours | Pion |")
 	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, sc := range scenarios() {
-		a := sc.measure(sc.play(1, nil, func() controller { return newOurs(Config{}) }))
-		b := sc.measure(sc.playPion(t, 1))
+		var ours, pion []figures
+		for seed := range uint64(3) {
+			ours = append(ours, sc.measure(sc.playOurs(seed, Config{})))
+			pion = append(pion, sc.measure(sc.playPion(t, seed)))
+		}
+		a, b := means(ours), means(pion)
 		share := " | | |"
 		if sc.second > 0 {
 			share = fmt.Sprintf(" | %.2f | %.2f |", a.share, b.share)
 		}
 		fmt.Printf("| %s | %.0f%% | %.0f%% | %s | %s | %d | %d | %.1f%% | %.1f%%%s\n", sc.name, 100*a.use, 100*b.use,
-			seconds(a.converged), seconds(b.converged), a.delay/1000, b.delay/1000, 100*a.lost, 100*b.lost, share)
+			seconds(a.converged), seconds(b.converged), a.voiceDelay/1000, b.voiceDelay/1000, 100*a.lost, 100*b.lost, share)
 	}
+}
+
+// TestCompareIdle prints what the estimates come to after ten minutes of voice
+// alone on 1 Mbit/s; run as TestCompare.
+func TestCompareIdle(t *testing.T) {
+	if os.Getenv("COMPARE") == "" {
+		t.Skip("COMPARE is not set")
+	}
+	sc := scenario{rate: constant(1e6), queue: 300, length: 600e6, call: func(c *simCall) { c.noVideo = true }}
+	last := func(calls []*simCall) int { return calls[0].c.target() }
+	ours := last(sc.playOurs(1, Config{}))
+	o := sc.playPion(t, 1)[0].out.targets
+	fmt.Printf("voice alone for ten minutes: ours %d, Pion %d bit/s\n", ours, o[len(o)-1])
 }
 
 func seconds(us int64) string {

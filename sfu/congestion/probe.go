@@ -34,7 +34,7 @@ const (
 	afterCutUsed = 8_000_000
 	// freer is how far above the last known capacity the received rate must be for
 	// the link to have grown.
-	freer = 1.03
+	freer = 1.05
 )
 
 // probePhase is where a probe is.

@@ -31,7 +31,11 @@ const (
 	burstSound  = 0.9
 	burstShare  = 0.95
 	excuseApart = 2_500_000 // µs
-	mtu         = 1250
+	// Findings of the capacity agree from this share on; older ones are forgotten by
+	// this share each time.
+	agree  = 0.85
+	forget = 0.2
+	mtu    = 1250
 )
 
 // rate moves the estimate.
@@ -103,11 +107,22 @@ func (r *rate) overused(e *Estimator, hi, now int64) {
 		through, share = burst, burstShare
 	}
 	r.noteCut(now)
-	r.capacity = through
+	r.full(through)
 	r.set(min(r.link, share*through))
 	r.state = Decreasing
 	e.delay.restart(e.lastSent)
 	e.prober.cut(now, r.link < dropShare*r.cutFrom)
+}
+
+// full notes the capacity found by an overuse. What came through is measured from
+// a little before the queue was there, so it is rather too small: of findings that
+// agree the larger counts for a while.
+func (r *rate) full(through float64) {
+	if through < agree*r.capacity || r.capacity == 0 {
+		r.capacity = through
+		return
+	}
+	r.capacity = max(through, r.capacity+(through-r.capacity)*forget)
 }
 
 // lossy answers loss that lies above the base: it finds the base anew, cutting

