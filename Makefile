@@ -82,6 +82,9 @@ bench-peers: build ## the same workloads on Debian's Janus, in turns with ours
 bench-pion: build ## the same workloads on an SFU of the usual kind on Pion's PeerConnection, in turns with ours
 	deploy/bench/run.sh pion
 
+learn: ## the second reading of the emergency screen, from the development texts
+	go run ./internal/clinical/emergency/learned/train
+
 eval: ## what the clinical engines catch and miss, into docs/clinical
 	go run ./internal/clinical/emergency/eval
 

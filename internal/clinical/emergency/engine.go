@@ -360,7 +360,8 @@ func (s *screening) sentences(f *finding) {
 		if m.tokens[t].Break {
 			closeSentence()
 		}
-		if known[t] || m.flags[t]&(cueAsk|cueIdiom|cueFiction|cueAskAfter) != 0 {
+		small := m.flags[t]&(cueFill|cuePersonal) != 0
+		if known[t] && !small || m.flags[t]&(cueAsk|cueIdiom|cueFiction|cueAskAfter) != 0 {
 			understood = true
 		}
 		if m.flags[t]&(cueFill|cuePersonal|cueNow|cueBut|cueOr|cueNegation) == 0 {
@@ -369,7 +370,7 @@ func (s *screening) sentences(f *finding) {
 		if m.flags[t]&cueAsk != 0 {
 			f.asked++
 		}
-		if m.flags[t]&cueIdiom != 0 {
+		if m.flags[t]&(cueIdiom|cueFiction) != 0 {
 			f.asked++
 		}
 	}
