@@ -61,12 +61,13 @@ type slotState struct {
 
 // Allocate decides for a target (bit/s), the loss seen (0 to 1) and what is shown.
 func (a *Allocator) Allocate(target int, loss float64, slots []Slot, now time.Time) Plan {
-	structure := a.look(slots)
-	a.redundancy(loss, now)
+	structure, changed := a.look(slots)
+	structure = a.redundancy(loss, now) || structure
 	if a.hold == 0 {
 		a.hold = upHold
 	}
-	cost := a.recost(slots)
+	cost, lowered := a.recost(slots)
+	changed = changed || lowered
 	switch {
 	case !a.started || structure:
 		a.started = true
@@ -77,12 +78,11 @@ func (a *Allocator) Allocate(target int, loss float64, slots []Slot, now time.Ti
 		a.down(now)
 	default:
 		if !a.mayRise(target, cost, slots, now) {
-			return Plan{Slots: a.plan, Cost: cost, Demand: a.demand(slots)}
+			return Plan{Slots: a.plan, Changed: changed, Cost: cost, Demand: a.demand(slots)}
 		}
 		a.budget = int(headroom * float64(target))
 	}
 	a.fill(a.budget, slots, a.trial)
-	changed := false
 	for i := range a.trial {
 		changed = changed || !same(&a.trial[i], &a.plan[i])
 	}
@@ -90,10 +90,11 @@ func (a *Allocator) Allocate(target int, loss float64, slots []Slot, now time.Ti
 	return Plan{Slots: a.plan, Changed: changed, Cost: total(a.plan), Demand: a.demand(slots)}
 }
 
-// look takes the slots in and reports whether the plan must be made anew.
-func (a *Allocator) look(slots []Slot) (structure bool) {
+// look takes the slots in and reports whether the plan must be made anew, and
+// whether a slot has lost what it had with its source.
+func (a *Allocator) look(slots []Slot) (structure, changed bool) {
 	if len(a.slots) != len(slots) {
-		structure = true
+		structure, changed = true, true
 		for len(a.slots) < len(slots) {
 			a.slots = append(a.slots, slotState{})
 			a.plan, a.trial = append(a.plan, Decision{}), append(a.trial, Decision{})
@@ -107,6 +108,7 @@ func (a *Allocator) look(slots []Slot) (structure bool) {
 		top := int(last.mode)<<8 | int(last.spatial)<<4 | int(last.temporal)
 		weight := weigh(s)
 		if st.source != s.Source {
+			changed = true
 			a.plan[i] = Decision{}
 		}
 		if st.source != s.Source || st.visible != s.Visible || st.weight != weight || st.top != top {
@@ -117,7 +119,7 @@ func (a *Allocator) look(slots []Slot) (structure bool) {
 		}
 		st.source, st.visible, st.weight, st.top = s.Source, s.Visible, weight, top
 	}
-	return structure
+	return structure, changed
 }
 
 // weigh is how much more of the rate a slot may take before others get theirs.
@@ -131,21 +133,25 @@ func weigh(s *Slot) int {
 	return 1
 }
 
-// redundancy turns RED on when loss asks for it and off when it long has not.
-func (a *Allocator) redundancy(loss float64, now time.Time) {
+// redundancy turns RED on when loss asks for it and off when it long has not, and
+// reports whether it did.
+func (a *Allocator) redundancy(loss float64, now time.Time) bool {
+	before := a.red
 	if loss >= redOn || a.red && loss > redOff {
 		a.red, a.redSeen = true, now
 	}
 	if a.red && now.Sub(a.redSeen) > redKeep {
 		a.red = false
 	}
+	return a.red != before
 }
 
 // recost is what the present plan costs at the present rates. What is no more to
 // be had has become the next lower.
-func (a *Allocator) recost(slots []Slot) int {
+func (a *Allocator) recost(slots []Slot) (cost int, changed bool) {
 	for i := range slots {
 		d := &a.plan[i]
+		before := *d
 		p := a.slots[i].ladder.points[a.slots[i].ladder.find(d)]
 		a.show(i, d, &p)
 		d.Rate = p.rate
@@ -155,8 +161,9 @@ func (a *Allocator) recost(slots []Slot) int {
 		if d.Audio == AudioRED {
 			d.Rate += slots[i].RED
 		}
+		changed = changed || !same(&before, d)
 	}
-	return total(a.plan)
+	return total(a.plan), changed
 }
 
 func (a *Allocator) show(i int, d *Decision, p *point) {
@@ -173,7 +180,7 @@ func total(plan []Decision) (sum int) {
 }
 
 func same(a, b *Decision) bool {
-	return a.Audio == b.Audio && a.Video == b.Video && a.Spatial == b.Spatial && a.Temporal == b.Temporal && a.FPS == b.FPS
+	return a.Audio == b.Audio && a.Video == b.Video && a.Spatial == b.Spatial && a.Temporal == b.Temporal && a.FPS == b.FPS && a.Limited == b.Limited
 }
 
 // down notes a step down, and that the last step up has failed if it was just now.

@@ -1,6 +1,7 @@
 package congestion
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -232,5 +233,73 @@ func TestLayerThatGoes(t *testing.T) {
 	c.run(400*time.Millisecond, fixed(3_000_000))
 	if d := c.a.plan[0]; d.Spatial != 0 || d.Video != Moving || d.Limited {
 		t.Errorf("%+v", d)
+	}
+}
+
+// TestRedundancyComesAtOnce: when loss asks for it, redundancy comes before a
+// better picture, and goes when the loss has long gone.
+func TestRedundancyComesAtOnce(t *testing.T) {
+	var a Allocator
+	now, slots := simStart, clinic(1)
+	step := func(loss float64) Plan {
+		now = now.Add(200 * time.Millisecond)
+		return a.Allocate(180_000, loss, slots, now)
+	}
+	step(0)
+	for range 100 {
+		step(0)
+	}
+	if d := a.plan[0]; d.Audio != AudioPlain || d.Video != Moving {
+		t.Fatalf("%+v", d)
+	}
+	if p := step(0.08); p.Slots[0].Audio != AudioRED || !p.Changed || p.Cost > 180_000 {
+		t.Errorf("with loss: %+v", p)
+	}
+	for range 30 {
+		step(0.02)
+	}
+	if a.plan[0].Audio != AudioRED {
+		t.Error("given up while there was some loss")
+	}
+	for range 60 {
+		step(0)
+	}
+	if a.plan[0].Audio != AudioPlain {
+		t.Error("kept without loss")
+	}
+}
+
+// TestChangedIsTrue: whoever applies a plan only when it is said to have changed
+// has the plan.
+func TestChangedIsTrue(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 5))
+	var a Allocator
+	slots := clinic(3)
+	applied := make([]Decision, 3)
+	now := simStart
+	for i := range 20_000 {
+		now = now.Add(200 * time.Millisecond)
+		s := &slots[rnd.IntN(3)]
+		switch rnd.IntN(12) {
+		case 0:
+			s.Visible = !s.Visible
+		case 1:
+			*s = camera(uint64(rnd.IntN(4)))
+		case 2:
+			s.Layers = s.Layers[:rnd.IntN(len(s.Layers)+1)]
+		case 3:
+			s.Audio = rnd.IntN(2) * 59_000
+		case 4:
+			s.Speaking = !s.Speaking
+		}
+		p := a.Allocate(20_000+rnd.IntN(1_500_000), rnd.Float64()*0.06, slots, now)
+		if p.Changed {
+			copy(applied, p.Slots)
+		}
+		for k := range applied {
+			if !same(&applied[k], &p.Slots[k]) {
+				t.Fatalf("step %d, slot %d: %+v, but told was %+v", i, k, p.Slots[k], applied[k])
+			}
+		}
 	}
 }

@@ -35,18 +35,21 @@
 //     enough: it is scratch.
 //  3. receptionLocked tells Estimator.RTT, and Estimator.ReceiverReport the loss,
 //     which is used only while no transport-wide feedback comes.
-//  4. The room's worker calls Estimator.Tick at each tick (five times a second
-//     will do; up to 20 with a probe under way), then Estimator.Estimate, then
-//     Allocator.Allocate for the slots of the transport, and applies what has
-//     changed: Selector.Want with Decision.Spatial and Temporal, NoLayer for
-//     NoVideo and, for Slideshow, a key frame at most Decision.FPS times a
-//     second; PrimaryRED where Decision.Audio is AudioPlain. Estimator.Demand
-//     gets Plan.Demand.
-//  5. Estimator.Probe says whether a probe is due. Its packets, RTX of what is in
-//     the rings or padding-only packets (RFC 3550 section 5.1; not before media
-//     has flowed under that SSRC), are sent evenly at Cluster.Rate until
-//     Cluster.Bytes are out, each told to Sent with Cluster.ID. Media that leaves
-//     meanwhile counts as part of it by itself.
+//  4. The room's worker, five times a second, calls Estimator.Tick, then
+//     Estimator.Estimate, then Allocator.Allocate with Estimate.Target and Loss
+//     for the slots of the transport, and applies the plan if it has changed:
+//     Selector.Want with Decision.Spatial and Temporal, NoLayer for NoVideo and,
+//     for Slideshow, a key frame Decision.FPS times a second and nothing between;
+//     PrimaryRED where Decision.Audio is AudioPlain; nothing where it is AudioOff.
+//     A voice whose AudioRate is below what it takes: ask its publisher for longer
+//     packets and fewer bits, if no other receiver minds. Plan.Demand goes to
+//     Estimator.Demand.
+//  5. Then Estimator.Probe says whether a probe is due. Its packets, RTX of what is
+//     in the rings or padding-only packets (RFC 3550 section 5.1; not before media
+//     has flowed under that SSRC), of Cluster.Packet bytes or more, are sent at
+//     Cluster.Rate until Cluster.Bytes are out, each told to Sent with Cluster.ID.
+//     Without a timer they may leave in one go: the link spreads them. Media that
+//     leaves between them counts as part of the probe by itself.
 //
 // Estimate.Pacing is the rate at which a burst (a key frame) should leave.
 // A sender that doesn't pace is served too, with a little less accuracy: the
