@@ -27,7 +27,7 @@ func main() {
 func run(args []string, out io.Writer) error {
 	f := flag.NewFlagSet("train", flag.ContinueOnError)
 	file := f.String("out", "internal/clinical/emergency/learned/weights.bin", "file to write")
-	raised := f.Float64("raised", 0.06, "part of the accounts of ordinary illness in which rules find nothing that may be raised, in cross-validation")
+	raised := f.Float64("raised", 0.08, "part of the accounts of ordinary illness in which rules find nothing that may be raised, in cross-validation")
 	doubted := f.Float64("doubted", 0.01, "part of the urgent texts that may be doubted, in cross-validation")
 	critical := f.Float64("critical", 0.05, "part of the accounts that are not critical which may be taken for it, in cross-validation")
 	if err := f.Parse(args); err != nil {
