@@ -125,10 +125,7 @@ type sums struct {
 }
 
 // Scratch is the memory of one Read, for the next.
-type Scratch struct {
-	sums   []sums
-	groups []float32
-}
+type Scratch struct{ sums []sums }
 
 // Read gives an opinion. scratch may be nil.
 func (m *Model) Read(t *Text, scratch *Scratch) Opinion {
