@@ -7,9 +7,11 @@ const (
 	headroom = 0.85
 	// slack is by how much the measured rates may overshoot before a step down.
 	slack = 1.03
-	// upHold is how long a step up must have fitted; each one that fails doubles it.
+	// upHold is how long a step up must have fitted; after one that failed it is
+	// upFailed, and each further one doubles it.
 	upHold    = 3 * time.Second
-	upHoldMax = 60 * time.Second
+	upFailed  = 28 * time.Second
+	upHoldMax = 2 * time.Minute
 	// upTrial is how soon after a step up a step down shows that it has failed.
 	upTrial = 30 * time.Second
 	// upProven is how long the state must last for the hold to be halved again.
@@ -61,18 +63,22 @@ type slotState struct {
 
 // Allocate decides for a target (bit/s), the loss seen (0 to 1) and what is shown.
 func (a *Allocator) Allocate(target int, loss float64, slots []Slot, now time.Time) Plan {
-	structure, changed := a.look(slots)
-	structure = a.redundancy(loss, now) || structure
+	look, changed := a.look(slots)
+	if a.redundancy(loss, now) {
+		look = max(look, shifted)
+	}
 	if a.hold == 0 {
 		a.hold = upHold
 	}
 	cost, lowered := a.recost(slots)
 	changed = changed || lowered
 	switch {
-	case !a.started || structure:
+	case !a.started || look == renewed:
 		a.started = true
 		a.budget = max(min(a.budget, target), int(headroom*float64(target)))
 		a.upSince = time.Time{}
+	case look == shifted: // others' shares, no more in all
+		a.budget = min(a.budget, target)
 	case float64(cost) > slack*float64(target):
 		a.budget = target
 		a.down(now)
@@ -90,11 +96,20 @@ func (a *Allocator) Allocate(target int, loss float64, slots []Slot, now time.Ti
 	return Plan{Slots: a.plan, Changed: changed, Cost: total(a.plan), Demand: a.demand(slots)}
 }
 
-// look takes the slots in and reports whether the plan must be made anew, and
-// whether a slot has lost what it had with its source.
-func (a *Allocator) look(slots []Slot) (structure, changed bool) {
+// news is how much of a plan is out of date.
+type news uint8
+
+const (
+	nothing news = iota
+	shifted      // who comes first is another, or what a voice needs
+	renewed      // other sources, layers or displays
+)
+
+// look takes the slots in and reports what is new, and whether a slot has lost what
+// it had with its source.
+func (a *Allocator) look(slots []Slot) (found news, changed bool) {
 	if len(a.slots) != len(slots) {
-		structure, changed = true, true
+		found, changed = renewed, true
 		for len(a.slots) < len(slots) {
 			a.slots = append(a.slots, slotState{})
 			a.plan, a.trial = append(a.plan, Decision{}), append(a.trial, Decision{})
@@ -111,15 +126,15 @@ func (a *Allocator) look(slots []Slot) (structure, changed bool) {
 			changed = true
 			a.plan[i] = Decision{}
 		}
-		if st.source != s.Source || st.visible != s.Visible || st.weight != weight || st.top != top {
-			structure = true
+		if st.weight != weight || s.Audio == 0 && a.plan[i].Audio != AudioOff {
+			found = max(found, shifted)
 		}
-		if (s.Audio > 0) != (a.plan[i].Audio != AudioOff) && s.Audio == 0 {
-			structure = true
+		if st.source != s.Source || st.visible != s.Visible || st.top != top {
+			found = renewed
 		}
 		st.source, st.visible, st.weight, st.top = s.Source, s.Visible, weight, top
 	}
-	return structure, changed
+	return found, changed
 }
 
 // weigh is how much more of the rate a slot may take before others get theirs.
@@ -186,7 +201,7 @@ func same(a, b *Decision) bool {
 // down notes a step down, and that the last step up has failed if it was just now.
 func (a *Allocator) down(now time.Time) {
 	if !a.upAt.IsZero() && now.Sub(a.upAt) < upTrial {
-		a.hold = min(2*a.hold, upHoldMax)
+		a.hold = min(max(2*a.hold, upFailed), upHoldMax)
 	}
 	a.upAt, a.upSince, a.downAt = time.Time{}, time.Time{}, now
 }

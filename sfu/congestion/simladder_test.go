@@ -77,41 +77,79 @@ func (l *simLadder) picture(c *simCall) {
 	}
 }
 
-// TestNoFlapping: on a link between two layers there is at most one step up and
-// down in 30 s, and the voice stays well. The server has no pacer and no timer
+// playLadder runs a call with an allocator. The server has no pacer and no timer
 // but its ticks.
-func TestNoFlapping(t *testing.T) {
-	for _, rate := range []float64{30e3, 110e3, 150e3, 200e3, 330e3, 400e3, 500e3, 700e3, 1e6, 1.5e6, 2e6} {
-		t.Run(fmt.Sprintf("%.0f", rate), func(t *testing.T) {
-			t.Parallel()
-			for seed := range uint64(3) {
-				s := newSim(seed)
-				l := &simLink{s: s, rate: constant(rate), delay: 25_000, queue: max(int(rate*0.5/8), 8_000)}
-				c := newCall(s, l, newOurs(Config{}))
-				c.ladder, c.coarse, c.noPacing = newSimLadder(), true, true
-				c.start(0)
-				s.run(180e6)
-				for from := int64(15e6); from+30e6 <= 180e6; from += 1e6 {
-					ups, downs := 0, 0
-					for _, at := range c.ladder.steps {
-						if at >= from && at < from+30e6 {
-							ups++
-						}
-						if -at >= from && -at < from+30e6 {
-							downs++
-						}
-					}
-					if min(ups, downs) > 1 {
-						t.Errorf("seed %d: %d steps up and %d down from %d s on: %v", seed, ups, downs, from/1e6, c.ladder.steps)
-						break
-					}
-				}
-				lost, delay := c.out.voice(10e6, 180e6)
-				t.Logf("%.0f seed %d: level %d of %d, %0.f bit/s, voice lost %.3f, waits %d ms, padding %d kbit, steps %d", rate, seed, c.ladder.level, c.ladder.a.slots[0].ladder.n-1, c.out.rate(30e6, 180e6), lost, delay/1000, c.out.padding/125, len(c.ladder.steps))
-				if lost > 0.02 {
-					t.Errorf("seed %d: %.1f%% of the voice lost", seed, 100*lost)
-				}
+func playLadder(seed uint64, rate func(int64) float64, path func(*simLink)) *simCall {
+	s := newSim(seed)
+	l := &simLink{s: s, rate: rate, delay: 25_000, queue: max(int(rate(0)*0.5/8), 8_000)}
+	if path != nil {
+		path(l)
+	}
+	c := newCall(s, l, newOurs(Config{}))
+	c.ladder, c.coarse, c.noPacing = newSimLadder(), true, true
+	c.start(0)
+	s.run(180e6)
+	return c
+}
+
+// flaps is the most steps up and down, whichever are fewer, in any 30 s.
+func (l *simLadder) flaps() (most int) {
+	for from := int64(15e6); from+30e6 <= 180e6; from += 1e6 {
+		ups, downs := 0, 0
+		for _, at := range l.steps {
+			if at >= from && at < from+30e6 {
+				ups++
 			}
-		})
+			if -at >= from && -at < from+30e6 {
+				downs++
+			}
+		}
+		most = max(most, min(ups, downs))
+	}
+	return most
+}
+
+// TestNoFlapping: on a link between two layers there is at most one step up and
+// down in 30 s, and the voice stays well.
+func TestNoFlapping(t *testing.T) {
+	paths := []struct {
+		name string
+		path func(*simLink)
+		lost float64
+	}{
+		{name: "clean"},
+		{name: "loss", path: func(l *simLink) { l.loss = 0.05 }, lost: 0.05},
+		{name: "jitter", path: func(l *simLink) { l.jitter = 60_000 }},
+	}
+	for _, p := range paths {
+		for _, rate := range []float64{30e3, 110e3, 150e3, 200e3, 330e3, 400e3, 500e3, 700e3, 1e6, 1.5e6, 2e6} {
+			t.Run(fmt.Sprintf("%s %.0f", p.name, rate), func(t *testing.T) {
+				t.Parallel()
+				for seed := range uint64(3) {
+					c := playLadder(seed, constant(rate), p.path)
+					if n := c.ladder.flaps(); n > 1 {
+						t.Errorf("seed %d: up and down %d times in 30 s: %v", seed, n, c.ladder.steps)
+					}
+					lost, delay := c.out.voice(10e6, 180e6)
+					t.Logf("seed %d: level %d of %d, %0.f bit/s, voice lost %.3f, waits %d ms, padding %d kbit, steps %d", seed, c.ladder.level, c.ladder.a.slots[0].ladder.n-1, c.out.rate(30e6, 180e6), lost, delay/1000, c.out.padding/125, len(c.ladder.steps))
+					if lost > p.lost+0.02 {
+						t.Errorf("seed %d: %.1f%% of the voice lost", seed, 100*lost)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestLadderOnCellular: on a link that never rests the picture steps, but not
+// without pause, and the voice gets through.
+func TestLadderOnCellular(t *testing.T) {
+	for seed := range uint64(4) {
+		c := playLadder(seed, cellular(seed, 100e3, 3e6), nil)
+		lost, delay := c.out.voice(10e6, 180e6)
+		t.Logf("seed %d: %d steps in 180 s, voice lost %.3f, waits %d ms", seed, len(c.ladder.steps), lost, delay/1000)
+		if len(c.ladder.steps) > 40 || lost > 0.02 {
+			t.Errorf("seed %d: %d steps, voice lost %.3f", seed, len(c.ladder.steps), lost)
+		}
 	}
 }
