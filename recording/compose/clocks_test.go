@@ -72,7 +72,7 @@ func TestDriftOverAnHour(t *testing.T) {
 	for _, c := range []struct {
 		skew, sample float64
 		silent       bool
-	}{{200e-6, 0, false}, {-200e-6, 0, false}, {200e-6, -200e-6, false}, {-200e-6, 150e-6, false}, {0, 200e-6, true}} {
+	}{{200e-6, -200e-6, false}, {-200e-6, 150e-6, false}, {0, 200e-6, true}} {
 		t.Run(fmt.Sprintf("%+.0f/%+.0f ppm", c.skew*1e6, c.sample*1e6), func(t *testing.T) {
 			t.Parallel()
 			const base = 30 * time.Millisecond

@@ -38,13 +38,17 @@ func TestConsultation(t *testing.T) {
 					lose: func(i, _, _ int) bool { return i%10 == 5 }},
 				{Track: patientTrack("camera", "video"), clip: video(t, codec, "color=c=blue:s=320x240:r=30", 6)},
 			}}
-			report, paths := composeAll(t, Options{WebM: true, MP4: true, Tracks: true}, key, tp.record(t))
+			first := codec == journal.VP8 // what comes of the others is the same
+			report, paths := composeAll(t, Options{WebM: first, MP4: true, Tracks: true}, key, tp.record(t))
 			t.Logf("%+v", report)
 			if report.Losses.Recovered < 25 || report.Losses.Sound > 3 || report.Losses.Pictures != 0 {
 				t.Errorf("losses: %+v", report.Losses)
 			}
 			for _, id := range []string{"composed-webm", "composed-mp4"} {
 				path := paths[id]
+				if path == "" && !first {
+					continue
+				}
 				if d := duration(t, path); d < 5.9 || d > 6.1 {
 					t.Errorf("%s lasts %.2f s", id, d)
 				}

@@ -260,7 +260,7 @@ func TestCancelled(t *testing.T) {
 	defer cancel()
 	dir := t.TempDir()
 	var told []float64
-	_, err := Compose(ctx, Config{Dir: dir}, Input{Segments: []func(context.Context) (io.ReadCloser, error){opener(tp.record(t))}, Identities: []age.Identity{key}},
+	_, err := Compose(ctx, Config{Dir: dir, Width: 640, Height: 360}, Input{Segments: []func(context.Context) (io.ReadCloser, error){opener(tp.record(t))}, Identities: []age.Identity{key}},
 		Options{MP4: true, WebM: true, Progress: func(p float64) {
 			told = append(told, p)
 			if p > 0.15 {
