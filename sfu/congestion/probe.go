@@ -21,6 +21,7 @@ const (
 	probeEnough   = 0.8 // of a probe must be reported
 	probeSound    = 0.9 // of the rate sent, received: the link has not filled
 	probeTimeout  = 1_000_000
+	shieldLongest = 1_500_000
 	firstBackoff  = 2_500_000
 	lastBackoff   = 20_000_000
 	probeMost     = 2.0 // times the estimate
@@ -210,7 +211,7 @@ func (p *prober) read(e *Estimator, now int64) {
 			p.backoff = min(2*p.backoff, lastBackoff)
 		}
 		p.opening = 0
-		p.shield = p.lastSent + int64(float64(p.sentBytes)*8e6/max(got, 1))
+		p.shield = p.lastSent + int64(min(float64(p.sentBytes)*8e6/max(got, 1), shieldLongest))
 		e.delay.restart(p.shield)
 	} else {
 		p.backoff = firstBackoff
