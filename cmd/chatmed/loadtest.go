@@ -74,6 +74,7 @@ func loadFlags(fs *flag.FlagSet, o *loadtest.Options) {
 	fs.IntVar(&o.Participants, "participants", 2, "participants of each room")
 	fs.IntVar(&o.Publishers, "publishers", 0, "participants of each room that publish; 0 for all")
 	fs.StringVar(&o.Profile, "profile", loadtest.ProfileCamera, "audio, camera, small or simulcast")
+	fs.BoolVar(&o.Record, "record", false, "have every room recorded")
 	fs.BoolVar(&o.RED, "red", false, "send Opus as RED")
 	fs.DurationVar(&o.Ramp, "ramp", 20*time.Millisecond, "at least this between the starts of two joins")
 	fs.DurationVar(&o.Settle, "settle", 2*time.Second, "pause after the last join")

@@ -12,6 +12,7 @@
 #                      1toN          one publisher, N who only receive
 #                      Nall          one room of N, everyone to everyone
 #                      …-audio, …-small, …-simulcast   another profile than camera
+#                      …+rec         with every room recorded (ours only)
 #                      …@N           the server with GOMAXPROCS=N (ours only)
 #                      scaling       1, 5, 20 and 100 rooms, audio and camera, with 1 and
 #                                    2 cores; where 100 cameras are marked saturated,
@@ -68,10 +69,14 @@ workloads=${workloads/ scaling / $scaling }
 # parse sets rooms, people, publishers, profile and procs from a workload's name.
 parse() {
   local name=$1
-  procs="" profile=camera publishers=0
+  procs="" profile=camera publishers=0 record=()
   if [[ $name == *@* ]]; then
     procs=${name##*@}
     name=${name%@*}
+  fi
+  if [[ $name == *+rec ]]; then
+    record=(--record)
+    name=${name%+rec}
   fi
   if [[ $name == *-* ]]; then
     profile=${name##*-}
@@ -95,7 +100,7 @@ measure() {
   file=$out/$target-${workload//@/-procs}-$round.json
   if "$bin" loadtest --target "$target" --url "$url" --pid "$server" --admin "$admin" \
     --server-version "$version" --name "$workload" --round "$round" --media-ip "$media_ip" \
-    --rooms "$rooms" --participants "$people" --publishers "$publishers" --profile "$profile" \
+    --rooms "$rooms" --participants "$people" --publishers "$publishers" --profile "$profile" "${record[@]}" \
     --duration "${seconds}s" --json "$file" >"$out/last.txt"; then
     results+=("$file")
     grep -E '^(server CPU|SATURATED|beware)' "$out/last.txt" | sed "s/^/  $target $workload #$round  /"

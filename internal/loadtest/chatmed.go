@@ -23,6 +23,7 @@ type chatmedTarget struct {
 	http   *http.Client
 	run    string // tells this run's people from others'
 	video  bool
+	record bool
 	people int // of a room
 
 	mu     sync.Mutex
@@ -40,7 +41,7 @@ func newChatMed(o *Options, p profile) (*chatmedTarget, error) {
 	}
 	return &chatmedTarget{
 		base: base, key: o.Key, http: &http.Client{Timeout: requestTimeout, Transport: &http.Transport{}},
-		run: fmt.Sprintf("load%d", time.Now().UnixNano()), video: len(p.layers) > 0,
+		run: fmt.Sprintf("load%d", time.Now().UnixNano()), video: len(p.layers) > 0, record: o.Record,
 	}, nil
 }
 
@@ -78,7 +79,9 @@ func (t *chatmedTarget) consultation(ctx context.Context, number, participants i
 	var made struct {
 		SessionID string `json:"session_id"`
 	}
-	if err := t.post(ctx, "/api/v1/consultations/video/create", map[string]any{"doctor_id": doctor, "patient_id": patient}, &made); err != nil {
+	if err := t.post(ctx, "/api/v1/consultations/video/create", map[string]any{
+		"doctor_id": doctor, "patient_id": patient, "enable_recording": t.record,
+	}, &made); err != nil {
 		return nil, err
 	}
 	var ticket struct {

@@ -23,6 +23,13 @@ type serverMessage struct {
 	Answer  string `json:"answer"`
 	Reason  string `json:"reason"`
 	Message any    `json:"message"`
+
+	Recording struct {
+		Wordings []struct {
+			ID       string `json:"id"`
+			Language string `json:"language"`
+		} `json:"wordings"`
+	} `json:"recording"`
 }
 
 // publication is one line of an offer.
@@ -112,11 +119,26 @@ func (p *chatmedParticipant) join(ctx context.Context) (time.Time, error) {
 			if err := applyAnswer(p.pc, m.Answer); err != nil {
 				return at, err
 			}
-			return at, p.send(struct {
-				Type string `json:"type"`
-			}{"ready"})
+			if err := p.send(map[string]string{"type": "ready"}); err != nil || !p.t.record {
+				return at, err
+			}
+			return at, p.agree(m)
 		}
 	}
+}
+
+// agree consents to being recorded; the doctor, who is the first of a room,
+// starts it.
+func (p *chatmedParticipant) agree(joined serverMessage) error {
+	if len(joined.Recording.Wordings) == 0 {
+		return errors.New("the server asks for no consent: does the key's plan have recording?")
+	}
+	w := joined.Recording.Wordings[0]
+	err := p.send(map[string]string{"type": "consent", "decision": "granted", "wording_id": w.ID, "language": w.Language})
+	if err != nil || p.c.index != 0 {
+		return err
+	}
+	return p.send(map[string]any{"type": "record", "on": true})
 }
 
 // send writes one message. Only one goroutine at a time calls it.

@@ -37,6 +37,7 @@ type Options struct {
 	Publishers   int // per room; 0 for all
 	Profile      string
 	RED          bool // Opus with one redundant block each (RFC 2198)
+	Record       bool // every room is recorded; ChatMed only
 
 	Ramp     time.Duration // at least this between the starts of two joins
 	Settle   time.Duration // after the last join, before the window
@@ -56,6 +57,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("unknown target %q: %s, %s or %s", o.Target, TargetChatMed, TargetJanus, TargetPion)
 	case o.Target == TargetChatMed && o.Key == "":
 		return errors.New("an API key is needed: make one with chatmed keys create --plan enterprise --mode test, and give it as --key or LOADTEST_KEY")
+	case o.Record && o.Target != TargetChatMed:
+		return fmt.Errorf("only %s records", TargetChatMed)
 	case o.Rooms < 1 || o.Rooms > maxRooms || o.Participants < 2 || o.Rooms*o.Participants > maxPeers:
 		return fmt.Errorf("%d rooms of %d: from 1 to %d rooms of at least 2, at most %d participants in all", o.Rooms, o.Participants, maxRooms, maxPeers)
 	case o.Publishers < 0 || o.Publishers > o.Participants:
