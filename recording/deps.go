@@ -69,8 +69,10 @@ type Blobs interface {
 	Delete(ctx context.Context, key string) error
 }
 
-// Composer makes playable files of a stored recording. Queue must not block.
+// Composer makes playable files of a stored recording. Neither method blocks.
 type Composer interface {
+	// Cancel gives the recording up, which was deleted.
+	Cancel(recordingID string)
 	Queue(sc consult.Scope, recordingID string)
 }
 

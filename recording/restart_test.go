@@ -239,6 +239,9 @@ func TestRetention(t *testing.T) {
 	if got := w.row(r.ID); got.State != consult.RecordingDeleted || got.Purged || w.blobs.count() != 1 {
 		t.Fatalf("row: %+v", got)
 	}
+	if w.queued.has(r.ID) {
+		t.Fatal("what is deleted is still to be composed")
+	}
 	w.blobs.fail(false)
 	w.rec.retain(t.Context())
 	if got := w.row(r.ID); !got.Purged || w.blobs.count() != 0 {

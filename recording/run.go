@@ -198,6 +198,9 @@ func (s *Service) remove(ctx context.Context, sc consult.Scope, id string, actor
 		return []consult.Event{s.event(r, consult.EventRecordingDeleted, actor, map[string]any{"why": why, "objects": r.Objects()})}, nil
 	})
 	if err == nil {
+		if s.deps.Composer != nil {
+			s.deps.Composer.Cancel(id)
+		}
 		if why != retention { // the caller's own words
 			why = requested
 		}

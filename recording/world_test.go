@@ -399,6 +399,12 @@ func (c *fakeComposer) Queue(_ consult.Scope, id string) {
 	c.ids = append(c.ids, id)
 }
 
+func (c *fakeComposer) Cancel(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ids = slices.DeleteFunc(c.ids, func(other string) bool { return other == id })
+}
+
 func (c *fakeComposer) has(id string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
