@@ -27,7 +27,9 @@ func newFlow(tb testing.TB, subscribers, packets int) *flow {
 	r := newRig(tb)
 	f := &flow{r: r, from: r.join("publisher", usual(1)), buf: make([]byte, 1500)}
 	for i := range subscribers {
-		r.join(fmt.Sprintf("subscriber %d", i), usual(1))
+		o := usual(1)
+		o.twcc = true // each packet is numbered and told to the estimate
+		r.join(fmt.Sprintf("subscriber %d", i), o)
 	}
 	key := append([]byte{0x90, 0x80, 0x80, 1}, vp8Frame(true, "")...)
 	payload := append([]byte{0x90, 0x80, 0x80, 1}, vp8Frame(false, "")...)

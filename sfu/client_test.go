@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/chatmed/chatmed/internal/consult"
+	"github.com/chatmed/chatmed/sfu/congestion"
 )
 
 const waitLimit = 15 * time.Second
@@ -32,6 +33,9 @@ func newTestSFU(t *testing.T) *SFU {
 func newTestSFUWith(t *testing.T, cfg Config) (*SFU, *prometheus.Registry) {
 	t.Helper()
 	cfg.Addr = "127.0.0.1:0"
+	if cfg.Estimate == (congestion.Config{}) { // a busy machine is no bad link
+		cfg.Estimate = congestion.Config{Min: 20_000_000, Start: 20_000_000}
+	}
 	reg := prometheus.NewRegistry()
 	s, err := New(cfg, slog.New(slog.DiscardHandler), reg)
 	if err != nil {
@@ -63,12 +67,14 @@ type client struct {
 	srtp  []dtls.SRTPProtectionProfile // nil: Pion's
 	cams  map[string]*ridTrack
 
-	mu     sync.Mutex
-	cond   *sync.Cond
-	slots  []Slot
-	states []string
-	tracks map[string]*webrtc.TrackRemote // by mid
-	got    map[string][]*rtp.Packet       // by mid
+	mu      sync.Mutex
+	cond    *sync.Cond
+	slots   []Slot
+	states  []string
+	sending map[string][]SendLayer
+	quality []Quality
+	tracks  map[string]*webrtc.TrackRemote // by mid
+	got     map[string][]*rtp.Packet       // by mid
 }
 
 type clientOption func(*client)
@@ -280,6 +286,23 @@ func (c *client) SlotsChanged(s []Slot) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.slots = s
+	c.cond.Broadcast()
+}
+
+func (c *client) SpeakerChanged(string)   {}
+func (c *client) StalledChanged([]string) {}
+
+func (c *client) QualityChanged(q Quality) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.quality = append(c.quality, q)
+	c.cond.Broadcast()
+}
+
+func (c *client) SendChanged(s map[string][]SendLayer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sending = s
 	c.cond.Broadcast()
 }
 

@@ -40,9 +40,10 @@ func (s *slot) startLocked(ready bool, now time.Time, out *udpmux.Batch) {
 	}
 }
 
-// replayLocked sends what the best layer has from its last key frame on.
+// replayLocked sends what the best layer that is wanted has from its last key
+// frame on.
 func (s *sender) replayLocked(now time.Time, out *udpmux.Batch) {
-	for i := len(s.pub.layers) - 1; i >= 0; i-- {
+	for i := min(len(s.pub.layers)-1, s.selector.Wanted()); i >= 0; i-- {
 		l := s.pub.layers[i]
 		if l == nil || !l.haveKey || now.Sub(l.keyAt) > keyFresh {
 			continue
@@ -136,12 +137,15 @@ func (s *sender) wantLocked(live forward.Layers, now time.Time, out *udpmux.Batc
 	}
 	i, needed := s.selector.KeyFrameNeeded(live)
 	if !needed {
-		if !s.wantKey {
-			return false
-		}
 		i = s.selector.Current()
 	}
 	if i < 0 || i >= len(s.pub.layers) || s.pub.layers[i] == nil {
+		return false
+	}
+	if !needed && !s.wantKey {
+		if s.slideDueLocked(s.pub.layers[i], now) {
+			s.pub.layers[i].sendKeyFrameRequestLocked(forward.RequestPLI, out)
+		}
 		return false
 	}
 	s.wantKey, s.asked = false, true

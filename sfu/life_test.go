@@ -20,8 +20,12 @@ import (
 // silent is an Observer that keeps nothing.
 type silent struct{}
 
-func (silent) SlotsChanged([]Slot) {}
-func (silent) MediaChanged(string) {}
+func (silent) SlotsChanged([]Slot)                {}
+func (silent) MediaChanged(string)                {}
+func (silent) SendChanged(map[string][]SendLayer) {}
+func (silent) QualityChanged(Quality)             {}
+func (silent) StalledChanged([]string)            {}
+func (silent) SpeakerChanged(string)              {}
 
 func listen(t *testing.T) net.PacketConn {
 	t.Helper()

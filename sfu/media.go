@@ -35,6 +35,8 @@ type mediaState struct {
 	codecs    [maxPayloadTypes]codecInfo
 	ext       extensionIDs
 
+	path path // what is known of the way to the client
+
 	slots   []*slot
 	senders map[uint32]*sender // by outgoing SSRC, also the RTX one
 

@@ -24,6 +24,7 @@ type offerSpec struct {
 	slots  int
 	noRED  bool
 	noRTX  bool
+	twcc   bool   // transport-wide numbers
 	cert   string // makes another fingerprint
 	unique string // makes other ICE credentials
 }
@@ -103,6 +104,9 @@ func codecLines(kind string, o offerSpec) []string {
 		if !o.noRED {
 			fmts, red = fmt.Sprintf("%d %d", ptRED, ptOpus), []string{fmt.Sprintf("a=rtpmap:%d red/48000/2", ptRED)}
 		}
+		if o.twcc {
+			red = append(red, fmt.Sprintf("a=extmap:%d %s", idTWCC, negotiate.ExtTWCC))
+		}
 		return append([]string{
 			"m=audio 9 UDP/TLS/RTP/SAVPF " + fmts, fmt.Sprintf("a=rtpmap:%d opus/48000/2", ptOpus),
 			fmt.Sprintf("a=extmap:%d %s", idMid, negotiate.ExtMid), fmt.Sprintf("a=extmap:%d %s", idLevel, negotiate.ExtAudioLevel),
@@ -112,6 +116,9 @@ func codecLines(kind string, o offerSpec) []string {
 	if !o.noRTX {
 		fmts = fmt.Sprintf("%d %d", ptVP8, ptRTX)
 		rtx = []string{fmt.Sprintf("a=rtpmap:%d rtx/90000", ptRTX), fmt.Sprintf("a=fmtp:%d apt=%d", ptRTX, ptVP8)}
+	}
+	if o.twcc {
+		rtx = append(rtx, fmt.Sprintf("a=extmap:%d %s", idTWCC, negotiate.ExtTWCC))
 	}
 	return append([]string{
 		"m=video 9 UDP/TLS/RTP/SAVPF " + fmts, fmt.Sprintf("a=rtpmap:%d VP8/90000", ptVP8),

@@ -51,6 +51,14 @@ type Participant struct {
 	lastReport   time.Time
 	lastFeedback time.Time
 	clock        forward.ClockMap
+	views        []View // by slot, as the client says it shows them
+	// news are what the observer is to be told.
+	sending      map[string][]SendLayer
+	sendingDirty bool
+	speakerDirty bool
+	stalled      []string
+	stalledDirty bool
+	leg          leg
 }
 
 // Join lets a participant in and answers its offer. Media flows to it after
@@ -249,6 +257,7 @@ func (p *Participant) SetMuted(source string, muted bool) {
 	}
 	if pub := p.publications[source]; pub != nil && pub.muted != muted {
 		pub.setMutedLocked(muted)
+		pub.since = p.sfu.now()
 		p.room.mapSlotsLocked()
 		if !muted {
 			pub.wantKeyFrames()
@@ -328,6 +337,7 @@ func (p *Participant) tickLocked(now time.Time, out *udpmux.Batch) {
 	if t.media.in == nil {
 		return
 	}
+	t.allocateLocked(now)
 	for _, s := range t.media.slots {
 		s.startLocked(p.ready, now, out)
 		s.audio.renewReportLocked(now, out)
@@ -338,5 +348,9 @@ func (p *Participant) tickLocked(now time.Time, out *udpmux.Batch) {
 	if now.Sub(p.lastReport) >= reportEvery {
 		p.lastReport = now
 		t.reportLocked(now, out)
+		p.gradeLocked(now)
 	}
+	p.stalledLocked(now)
+	t.probeLocked(now, out)
+	p.followLocked(now)
 }

@@ -13,6 +13,7 @@ import (
 // publication is what a participant sends of one source. It is the only owner
 // of its layers' packets. Guarded by room.mu.
 type publication struct {
+	id     uint64 // never used twice
 	owner  *Participant
 	source string
 	kind   string // audio or video
@@ -23,6 +24,10 @@ type publication struct {
 	activity forward.Activity
 	subs     []*sender
 	taps     []*taken
+	loudness loudness
+	since    time.Time // of being published, or unmuted
+	lastIn   time.Time // when the last packet came
+	send     sendState // what the publisher was told to send
 
 	held      []heldPacket // until the end of the burst
 	heldBytes int
@@ -50,6 +55,11 @@ type layer struct {
 	firSeq   uint8
 	asks     int // key-frame requests since the last key frame
 
+	meter      meter // of a picture
+	voice      voice // of a sound
+	slideAsked time.Time
+	up         reception // as we report it to the publisher
+
 	stream     *Stream    // for taps, once one has taken a packet
 	lastReport lastReport // of the publisher
 }
@@ -62,7 +72,7 @@ func (p *Participant) syncPublicationsLocked() {
 		keep[l.source] = true
 		pub := p.publications[l.source]
 		if pub == nil {
-			pub = &publication{owner: p, source: l.source, kind: l.kind}
+			pub = &publication{id: uint64(p.sfu.nextSource()), owner: p, source: l.source, kind: l.kind, since: p.sfu.now()}
 			p.publications[l.source] = pub
 		}
 		if pub.line != l {

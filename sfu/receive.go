@@ -77,6 +77,7 @@ func (t *transport) acceptLocked(s *stream, plain []byte, now time.Time, b *burs
 		}
 	}
 	t.sfu.metrics.packetsIn.Inc()
+	m.path.gotBytes += uint64(len(plain))
 	t.owner.feedbackLocked(now, b.Batch)
 	if s.repair {
 		t.restoreLocked(s.layer, plain, now, b)
@@ -141,14 +142,40 @@ func (t *transport) forwardLocked(l *layer, plain []byte, now time.Time, b *burs
 	if l.pub.kind == "video" {
 		b.partial = !pkt.Marker
 	}
+	l.measureLocked(&pkt, len(plain))
 	live := l.pub.activity.Seen(l.index, now)
-	l.pub.quietAsks = 0
+	l.pub.quietAsks, l.pub.lastIn = 0, now
 	l.pub.fanOutLocked(l, live, &pkt, now, b)
 	for _, k := range l.pub.taps {
 		k.takeLocked(l, live, &pkt, now, res.Reset)
 	}
 	if l.pub.repairedLocked() && l.ring.Missing() > 0 {
 		l.nackLocked(t, now, b.Batch)
+	}
+}
+
+// measureLocked counts a packet into what the layer costs.
+func (l *layer) measureLocked(pkt *packet, size int) {
+	if l.pub.kind != "video" {
+		if pkt.Size > 0 {
+			l.voice.add(pkt, size)
+			l.pub.loudness.heard(pkt.audioLevel)
+		}
+		return
+	}
+	l.meter.add(&pkt.Info, size)
+	starts := pkt.Info.KeyFrame && pkt.Size > 0
+	l.meter.key(pkt.Timestamp, starts, size)
+	if !starts {
+		return
+	}
+	if sizes, n := forward.FrameSizes(pkt.codec.codec, pkt.payload); n > 0 {
+		if len(pkt.orientation) == 1 && pkt.orientation[0]&1 != 0 { // turned by 90° or 270°
+			for i := range sizes {
+				sizes[i].Width, sizes[i].Height = sizes[i].Height, sizes[i].Width
+			}
+		}
+		l.meter.sizes = sizes
 	}
 }
 

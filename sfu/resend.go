@@ -6,6 +6,7 @@ import (
 
 	"github.com/pion/rtcp"
 
+	"github.com/chatmed/chatmed/sfu/congestion"
 	"github.com/chatmed/chatmed/sfu/forward"
 	"github.com/chatmed/chatmed/sfu/udpmux"
 )
@@ -47,37 +48,45 @@ func (s *sender) resendOneLocked(seq uint16, now time.Time, spacing time.Duratio
 	}
 	if !o.Sent {
 		place := s.rewriter.Forward
-		if pkt.Size == 0 {
+		if pkt.Size == 0 || s.kind == "video" && s.selector.Omits(&pkt.Packet) {
 			place = s.rewriter.Skip
 		}
 		if v := place(&l.src, &pkt.Packet, now, &h); v == forward.Send || v == forward.SendEmpty {
-			s.sendLocked(&h, &pkt, out)
+			s.sendLocked(&h, &pkt, now, out)
 		}
 		return
 	}
 	if h.Empty {
 		return
 	}
-	pt, payload, ok := s.payloadLocked(&pkt)
+	if s.repeatLocked(&h, &pkt, mark{kind: congestion.Repair, at: now}, out) > 0 {
+		s.t.sfu.metrics.resent.Inc()
+	}
+}
+
+// repeatLocked sends a packet that went out under h again over RTX, and returns
+// how many bytes were queued.
+func (s *sender) repeatLocked(h *forward.Header, pkt *packet, as mark, out *udpmux.Batch) int {
+	pt, payload, ok := s.payloadLocked(pkt)
 	if !ok || pt.rtx == 0 {
-		return
+		return 0
 	}
 	buf := out.Reserve(overhead + 2 + len(payload))
 	if buf == nil {
-		return
+		return 0
 	}
 	osn := h.Sequence
 	h.Sequence = s.rtxSeq
 	s.rtxSeq++
 	n := h.Put(buf, pt.rtx, s.rtxSSRC)
-	n += s.t.putExtensions(buf, n, &pkt)
+	n += s.t.putExtensions(buf, n, pkt)
 	header := n
 	binary.BigEndian.PutUint16(buf[n:], osn)
 	n += 2
 	m := copy(buf[n:], payload)
 	h.Patch.Apply(buf[n : n+m])
-	s.t.sealLocked(&s.rtxSRTP, buf, header, n+m, out)
-	s.t.sfu.metrics.resent.Inc()
+	s.t.sealLocked(&s.rtxSRTP, buf, header, n+m, as, out)
+	return n + m
 }
 
 func (s *sender) layerOf(id forward.SourceID) *layer {

@@ -59,9 +59,7 @@ func (r *rig) clear() {
 func (r *rig) tick(d time.Duration) {
 	r.now = r.now.Add(d)
 	r.room.mu.Lock()
-	for _, p := range r.room.participants {
-		p.tickLocked(r.now, r.out.Batch)
-	}
+	r.room.tickLocked(r.now, true, r.out.Batch)
 	r.room.mu.Unlock()
 	r.flush()
 	r.room.tell()
@@ -85,12 +83,20 @@ type peer struct {
 
 // recorder is an Observer.
 type recorder struct {
-	slots  [][]Slot
-	states []string
+	slots   [][]Slot
+	states  []string
+	sending []map[string][]SendLayer
+	speaker []string
+	quality []Quality
+	stalled [][]string
 }
 
-func (o *recorder) SlotsChanged(s []Slot)     { o.slots = append(o.slots, s) }
-func (o *recorder) MediaChanged(state string) { o.states = append(o.states, state) }
+func (o *recorder) SlotsChanged(s []Slot)                { o.slots = append(o.slots, s) }
+func (o *recorder) SendChanged(s map[string][]SendLayer) { o.sending = append(o.sending, s) }
+func (o *recorder) QualityChanged(q Quality)             { o.quality = append(o.quality, q) }
+func (o *recorder) StalledChanged(s []string)            { o.stalled = append(o.stalled, s) }
+func (o *recorder) SpeakerChanged(id string)             { o.speaker = append(o.speaker, id) }
+func (o *recorder) MediaChanged(state string)            { o.states = append(o.states, state) }
 
 // join adds a participant whose SRTP is up and whose client is ready.
 func (r *rig) join(id string, o offerSpec) *peer {

@@ -5,6 +5,8 @@ import (
 	"sort"
 	"sync"
 	"time"
+
+	"github.com/chatmed/chatmed/sfu/udpmux"
 )
 
 const (
@@ -32,6 +34,7 @@ type Room struct {
 	participants map[string]*Participant
 	joined       uint64 // order of joining
 	taps         []*Tap
+	speaker      speaker
 	closed       bool
 }
 
@@ -79,6 +82,7 @@ func (r *Room) add(p *Participant) (old *Participant, err error) {
 	r.admitLocked(p)
 	r.mapSlotsLocked()
 	p.answered, p.slotsDirty = p.slotsLocked(), false
+	p.speakerDirty = r.speaker.id != ""
 	r.wake()
 	return old, nil
 }
@@ -155,54 +159,123 @@ func (r *Room) wake() {
 func (r *Room) work() {
 	defer close(r.done)
 	out := r.sfu.conn.NewBatch()
-	t := time.NewTicker(tick)
+	t := time.NewTimer(tick)
 	defer t.Stop()
+	var last time.Time // when everything was done
 	for {
+		full := true
 		select {
 		case <-r.stop:
 			r.tell()
 			return
 		case <-r.kick:
 		case <-t.C:
+			full = r.sfu.now().Sub(last) >= tick-probeStep
 		}
 		r.mu.Lock()
 		now := r.sfu.now()
-		for _, p := range r.participants {
-			p.tickLocked(now, out)
+		if full {
+			last = now
+		}
+		r.tickLocked(now, full, out)
+		next := max(tick-now.Sub(last), probeStep)
+		if r.probingLocked() {
+			next = probeStep
 		}
 		r.mu.Unlock()
 		out.Flush()
-		r.tell()
+		if full {
+			r.tell()
+		}
+		t.Reset(next)
+	}
+}
+
+// tickLocked does what is due for everyone; without full only what is due of the
+// probes under way.
+func (r *Room) tickLocked(now time.Time, full bool, out *udpmux.Batch) {
+	if full && r.speakLocked(now) {
+		for _, p := range r.participants {
+			p.speakerDirty = true
+		}
+	}
+	for _, p := range r.participants {
+		if full {
+			p.tickLocked(now, out)
+		} else {
+			p.transport.probeLocked(now, out)
+		}
 	}
 }
 
 // tell calls the observers, without the lock.
 func (r *Room) tell() {
-	type news struct {
-		p      *Participant
-		slots  []Slot
-		states []string
-	}
 	var all []news
 	r.mu.Lock()
 	for _, p := range r.participants {
-		if p.slotsDirty || len(p.states) > 0 {
-			n := news{p: p, states: p.states}
-			if p.slotsDirty {
-				n.slots = p.slotsLocked()
-			}
-			p.slotsDirty, p.states = false, nil
+		if n, some := p.newsLocked(); some {
 			all = append(all, n)
 		}
 	}
 	r.mu.Unlock()
-	for _, n := range all {
-		for _, s := range n.states {
-			n.p.observer.MediaChanged(s)
-		}
-		if n.slots != nil {
-			n.p.observer.SlotsChanged(n.slots)
-		}
+	for i := range all {
+		all[i].tell()
+	}
+}
+
+// news is what one observer is to be told.
+type news struct {
+	p       *Participant
+	slots   []Slot
+	states  []string
+	sending map[string][]SendLayer
+	speaker *string
+	quality *Quality
+	stalled []string // nil: nothing to tell
+}
+
+func (p *Participant) newsLocked() (n news, some bool) {
+	some = p.slotsDirty || len(p.states) > 0 || p.sendingDirty || p.speakerDirty || p.stalledDirty || p.leg.dirty
+	n = news{p: p, states: p.states}
+	if p.slotsDirty {
+		n.slots = p.slotsLocked()
+	}
+	if p.sendingDirty {
+		n.sending = p.sending
+	}
+	if p.speakerDirty {
+		id := p.room.speaker.id
+		n.speaker = &id
+	}
+	if p.leg.dirty {
+		q := p.leg.quality
+		n.quality = &q
+	}
+	if p.stalledDirty {
+		n.stalled = append([]string{}, p.stalled...)
+	}
+	p.slotsDirty, p.states, p.sendingDirty, p.speakerDirty, p.stalledDirty, p.leg.dirty = false, nil, false, false, false, false
+	return n, some
+}
+
+func (n *news) tell() {
+	for _, s := range n.states {
+		n.p.observer.MediaChanged(s)
+	}
+	if n.slots != nil {
+		n.p.observer.SlotsChanged(n.slots)
+	}
+	if n.sending != nil {
+		n.p.observer.SendChanged(n.sending)
+	}
+	if n.speaker != nil {
+		n.p.observer.SpeakerChanged(*n.speaker)
+	}
+	if n.quality != nil {
+		n.p.observer.QualityChanged(*n.quality)
+	}
+	if n.stalled != nil {
+		n.p.observer.StalledChanged(n.stalled)
 	}
 }
 
@@ -213,6 +286,7 @@ func (r *Room) transportUp(t *transport, in *inSRTP, out *outSRTP, rtt time.Dura
 		t.media.rtt.add(rtt)
 	}
 	t.media.in, t.media.out = in, out
+	t.openPathLocked(r.sfu.now())
 	if t == t.owner.transport {
 		t.owner.renewKeyFramesLocked()
 	}

@@ -36,6 +36,9 @@ func (t *transport) receiveRTCPLocked(p []byte, now time.Time, out *udpmux.Batch
 // reactLocked acts on a plain compound packet.
 func (t *transport) reactLocked(plain []byte, now time.Time, out *udpmux.Batch) {
 	m := &t.media
+	if t.transportFeedbackLocked(plain, now) {
+		return
+	}
 	packets, err := rtcp.Unmarshal(plain)
 	if err != nil {
 		return
@@ -76,17 +79,24 @@ func (t *transport) senderReportLocked(sr *rtcp.SenderReport, now time.Time) {
 	s.layer.src.Report = t.owner.clock.Report(sr.NTPTime, sr.RTPTime, now)
 }
 
-// receptionLocked measures the round trip from a report about what we send
-// (RFC 3550 section 6.4.1, LSR and DLSR).
+// receptionLocked takes the loss, and the round trip by LSR and DLSR, from reports
+// about what we send (RFC 3550 section 6.4.1).
 func (t *transport) receptionLocked(reports []rtcp.ReceptionReport, now time.Time) {
 	for _, r := range reports {
-		if t.media.senders[r.SSRC] == nil || r.LastSenderReport == 0 {
+		s := t.media.senders[r.SSRC]
+		if s == nil {
+			continue
+		}
+		t.receivedLocked(s, &r, now)
+		if r.LastSenderReport == 0 {
 			continue
 		}
 		mid := uint32(forward.NTPTime(now) >> 16)
 		units := mid - r.LastSenderReport - r.Delay
 		if units < 10<<16 { // a nonsense or negative result wraps far above 10 s
-			t.media.rtt.add(time.Duration(units) * time.Second >> 16)
+			rtt := time.Duration(units) * time.Second >> 16
+			t.media.rtt.add(rtt)
+			t.media.path.roundTrip(rtt)
 		}
 	}
 }
@@ -127,6 +137,7 @@ func (t *transport) reportLocked(now time.Time, out *udpmux.Batch) {
 		}
 		if rep, ok := s.layer.ring.Report(ssrc, now); ok && len(blocks) < 31 {
 			blocks = append(blocks, rep)
+			s.layer.noteUpLocked(&rep, now)
 		}
 	}
 	for _, l := range m.lines {
@@ -141,6 +152,15 @@ func (t *transport) reportLocked(now time.Time, out *udpmux.Batch) {
 		s.audio.reportLocked(now, out)
 		s.video.reportLocked(now, out)
 	}
+}
+
+// noteUpLocked keeps what we report of the layer.
+func (l *layer) noteUpLocked(rep *rtcp.ReceptionReport, now time.Time) {
+	clock := time.Duration(videoClock)
+	if l.pub.kind == "audio" {
+		clock = audioClock
+	}
+	l.up = reception{at: now, loss: float64(rep.FractionLost) / 256, jitter: time.Duration(rep.Jitter) * time.Second / clock}
 }
 
 // writeRTCPLocked encrypts and queues RTCP. Reduced-size packets are allowed

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/chatmed/chatmed/sfu/congestion"
 	"github.com/chatmed/chatmed/sfu/forward"
 	"github.com/chatmed/chatmed/sfu/negotiate"
 	"github.com/chatmed/chatmed/sfu/srtp"
@@ -45,6 +46,12 @@ type sender struct {
 	replay   bool        // video: to start from a stored key frame at the next tick
 	asked    bool        // a key frame was asked for before the start
 	renew    bool        // the source has changed since the last sender report
+
+	// As the link is divided: sound without redundancy, or with what we add
+	// ourselves; key frames alone, so far apart.
+	plain, wrap bool
+	slides      time.Duration
+	down        reception // as the client reports it
 }
 
 func newSender(t *transport, s *slot, md *negotiate.Media) *sender {
@@ -101,6 +108,10 @@ func (s *sender) subscribeLocked(pub *publication) {
 	s.selector.Restart()
 	s.rewriter.Pause() // if the same source comes back, what lies between is no loss
 	s.asked, s.wantKey, s.replay = false, false, pub != nil && s.kind == "video"
+	s.slides = 0
+	s.selector.WantSpatial(forward.MaxLayers - 1)
+	s.selector.WantSlides(0)
+	s.t.media.path.urgent = true
 	if pub == nil {
 		return
 	}
@@ -131,17 +142,28 @@ func (s *sender) takeLocked(l *layer, live forward.Layers, pkt *packet, now time
 	case forward.Switch:
 		s.rewriter.SwitchTo(l.src.ID)
 		s.renewReport()
-		v = s.rewriter.Forward(&l.src, &pkt.Packet, now, &h)
+		v = s.forwardLocked(l, pkt, now, &h)
 	case forward.Forward:
 		if cur, ok := s.rewriter.Current(); !ok || cur != l.src.ID {
 			s.rewriter.SwitchTo(l.src.ID)
 			s.renewReport()
 		}
-		v = s.rewriter.Forward(&l.src, &pkt.Packet, now, &h)
+		v = s.forwardLocked(l, pkt, now, &h)
 	}
 	if v == forward.Send || v == forward.SendEmpty {
-		s.sendLocked(&h, pkt, out)
+		s.sendLocked(&h, pkt, now, out)
 	}
+}
+
+// forwardLocked numbers a packet. One after which the picture's upper layers are
+// left out is its last.
+func (s *sender) forwardLocked(l *layer, pkt *packet, now time.Time, h *forward.Header) forward.Verdict {
+	if !s.selector.Ends(&pkt.Packet) {
+		return s.rewriter.Forward(&l.src, &pkt.Packet, now, h)
+	}
+	last := pkt.Packet
+	last.Marker = true
+	return s.rewriter.Forward(&l.src, &last, now, h)
 }
 
 // renewReport has a sender report follow a change of source soon.
@@ -150,16 +172,22 @@ func (s *sender) renewReport() {
 	s.t.room.wake()
 }
 
+// redundant reports whether the client takes RED around the Opus we send.
+func (s *sender) redundant() bool {
+	_, known := s.lookup(codecID{codec: forward.CodecRED})
+	return known && s.opusPT != 0
+}
+
 // payloadLocked is how the client gets a packet: its payload type and payload.
-// RED goes out only where the receiver knows it and means the same Opus by the
-// block headers (RFC 2198 section 3); others get the primary block.
+// RED goes out only where the receiver knows it, means the same Opus by the block
+// headers (RFC 2198 section 3) and loss asks for it; else the primary block alone.
 func (s *sender) payloadLocked(pkt *packet) (pt payloadType, payload []byte, ok bool) {
 	if pkt.codec.codec == forward.CodecRED {
 		primary, inner, valid := forward.PrimaryRED(pkt.payload)
 		if !valid {
 			return payloadType{}, nil, false
 		}
-		if red, known := s.lookup(pkt.codec); known && inner == s.opusPT {
+		if red, known := s.lookup(pkt.codec); known && inner == s.opusPT && !s.plain {
 			return red, pkt.payload, true
 		}
 		opus, known := s.lookup(codecID{codec: forward.CodecOpus})
@@ -179,7 +207,10 @@ func (s *sender) lookup(c codecID) (payloadType, bool) {
 }
 
 // sendLocked writes a packet once into the batch and encrypts it there.
-func (s *sender) sendLocked(h *forward.Header, pkt *packet, out *udpmux.Batch) {
+func (s *sender) sendLocked(h *forward.Header, pkt *packet, now time.Time, out *udpmux.Batch) {
+	if s.wrap && s.wrapLocked(h, pkt, s.mark(now), out) {
+		return
+	}
 	pt, payload, ok := s.last, []byte(nil), s.last.pt != 0
 	if !h.Empty {
 		pt, payload, ok = s.payloadLocked(pkt)
@@ -197,12 +228,20 @@ func (s *sender) sendLocked(h *forward.Header, pkt *packet, out *udpmux.Batch) {
 	n += s.t.putExtensions(buf, n, pkt)
 	m := copy(buf[n:], payload)
 	h.Patch.Apply(buf[n : n+m])
-	s.t.sealLocked(&s.srtp, buf, n, n+m, out)
+	s.t.sealLocked(&s.srtp, buf, n, n+m, s.mark(now), out)
+}
+
+// mark is what a packet of the sender's own stream is to the estimate.
+func (s *sender) mark(now time.Time) mark {
+	if s.kind == "video" {
+		return mark{kind: congestion.Video, at: now}
+	}
+	return mark{kind: congestion.Audio, at: now}
 }
 
 // sealLocked seals the packet in buf[:n], whose header is buf[:header], in place
 // and queues it.
-func (t *transport) sealLocked(state *srtp.Outgoing, buf []byte, header, n int, out *udpmux.Batch) {
+func (t *transport) sealLocked(state *srtp.Outgoing, buf []byte, header, n int, as mark, out *udpmux.Batch) {
 	m := &t.media
 	if m.out == nil || !m.dst.IsValid() {
 		return
@@ -214,11 +253,13 @@ func (t *transport) sealLocked(state *srtp.Outgoing, buf []byte, header, n int, 
 	}
 	if out.Commit(len(enc), m.dst) == nil {
 		t.sfu.metrics.packetsOut.Inc()
+		m.path.sent(len(enc), as)
 	}
 }
 
-// putExtensions writes the header extensions passed on, in the one-byte form
-// (RFC 8285 section 4.2), and returns their size.
+// putExtensions writes the header extensions passed on (pkt may be nil) and the
+// transport-wide number, in the one-byte form (RFC 8285 section 4.2), and returns
+// their size. The number counts as taken once the packet is queued.
 func (t *transport) putExtensions(buf []byte, n int, pkt *packet) int {
 	e := &t.media.ext
 	start := n
@@ -229,8 +270,15 @@ func (t *transport) putExtensions(buf []byte, n int, pkt *packet) int {
 			n += 2
 		}
 	}
-	put(e.orientation, pkt.orientation)
-	put(e.audioLevel, pkt.audioLevel)
+	if pkt != nil {
+		put(e.orientation, pkt.orientation)
+		put(e.audioLevel, pkt.audioLevel)
+	}
+	if e.twcc > 0 && e.twcc < 15 {
+		buf[n] = e.twcc<<4 | 1
+		binary.BigEndian.PutUint16(buf[n+1:], t.media.path.next)
+		n += 3
+	}
 	if n == start+4 {
 		return 0
 	}

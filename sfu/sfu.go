@@ -33,6 +33,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/chatmed/chatmed/internal/consult"
+	"github.com/chatmed/chatmed/sfu/congestion"
 	"github.com/chatmed/chatmed/sfu/forward"
 	"github.com/chatmed/chatmed/sfu/udpmux"
 )
@@ -61,6 +62,8 @@ type Config struct {
 	// disconnected, 5 s if zero; FailedAfter the further silence after which its
 	// transport ends, 25 s if zero.
 	DisconnectedAfter, FailedAfter time.Duration
+	// Estimate bounds what is held of each client's link; see congestion.Config.
+	Estimate congestion.Config
 	// PionSRTP has Pion open and seal RTP, as it happens by itself when our own
 	// SRTP fails its check at start-up.
 	PionSRTP bool

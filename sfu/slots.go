@@ -1,6 +1,9 @@
 package sfu
 
-import "github.com/chatmed/chatmed/internal/consult"
+import (
+	"github.com/chatmed/chatmed/internal/consult"
+	"github.com/chatmed/chatmed/sfu/congestion"
+)
 
 // slot is a pair of receive m-lines sharing an msid, so that the browser keeps
 // lips in sync. Guarded by room.mu.
@@ -12,6 +15,8 @@ type slot struct {
 
 	from   *Participant // nil while free
 	source string       // consult.SourceCamera or SourceScreen
+
+	decision congestion.Decision // the last one
 }
 
 // offerOf is what a slot can show: somebody's camera with microphone, or

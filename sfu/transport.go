@@ -276,6 +276,7 @@ func (t *transport) receive(p []byte, now time.Time, b *burst) {
 	}
 	t.room.mu.Lock()
 	defer t.room.mu.Unlock()
+	t.owner.leg.heard = now
 	if isRTCP(p) {
 		t.receiveRTCPLocked(p, now, b.Batch)
 		return

@@ -41,6 +41,17 @@ type Observer interface {
 	// transport has ended, by silence or by the client's own doing. Only a new
 	// PeerConnection helps then.
 	MediaChanged(state string)
+	// SendChanged says what of its pictures the client should send, by source: the
+	// encodings in the order of the offer. A source that is not named is unbounded.
+	SendChanged(sources map[string][]SendLayer)
+	// SpeakerChanged names the participant who speaks, "" when nobody has or who
+	// did is gone.
+	SpeakerChanged(participantID string)
+	// QualityChanged says how the call is for this client.
+	QualityChanged(q Quality)
+	// StalledChanged names this client's sources of which nothing comes, though
+	// they are not muted; it begins with none.
+	StalledChanged(sources []string)
 }
 
 // Answer is the server's side of an offer.

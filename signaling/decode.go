@@ -81,6 +81,8 @@ func kinds() map[string]func(object) request {
 		"decline": func(o object) request {
 			return declineRequest{ticketID: o.str("ticket_id"), reason: o.str("reason")}
 		},
+		"view":     func(o object) request { return readView(o) },
+		"stats":    func(o object) request { return readStats(o) },
 		"consent":  func(o object) request { return readConsent(o) },
 		"record":   func(o object) request { return recordRequest{on: o.boolean("on")} },
 		"presence": func(o object) request { return presenceRequest{presence: consult.Presence(o.str("presence"))} },

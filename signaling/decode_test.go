@@ -47,6 +47,10 @@ func TestDecode(t *testing.T) {
 		{`{"type":"reason","text":"chest pain"}`, reasonRequest{text: "chest pain"}},
 		{`{"type":"presence","presence":"away"}`, presenceRequest{presence: consult.Away}},
 		{`{"type":"eject","participant_id":"prt_1"}`, ejectRequest{participantID: "prt_1"}},
+		{`{"type":"view","slots":[{"slot":1,"width":640,"height":360,"visible":true}]}`,
+			viewRequest{views: []sfu.View{{Slot: 1, Width: 640, Height: 360, Visible: true}}}},
+		{`{"type":"view","slots":[]}`, viewRequest{views: []sfu.View{}}},
+		{`{"type":"stats","slots":[{"slot":0,"frozen":0.25}]}`, statsRequest{slots: []sfu.SlotStats{{Frozen: 0.25}}}},
 		{`{"type":"watch","protocol":1,"token":"t"}`, watchRequest{protocol: 1, token: "t"}},
 		{`{"type":"resume","protocol":1.0,"participant_id":"p","secret":"s"}`, resumeRequest{protocol: 1, participantID: "p", secret: "s"}},
 		{`{"type":"join","protocol":1,"token":"t","session_id":"s","instance":"i","role":"doctor","take_over":true}`,
@@ -82,6 +86,10 @@ func TestDecodeRefuses(t *testing.T) {
 		{`{"type":"join","protocol":"1","token":"t","session_id":"s","instance":"i"}`, consult.ReasonBadMessage, ""},
 		{`{"type":"join","protocol":1,"token":"t","session_id":"s","instance":"i","role":"observer"}`, consult.ReasonBadMessage, ""},
 		{`{"type":"offer","offer":"o","publications":[{"source":"camera"}]}`, consult.ReasonBadMessage, ""},
+		{`{"type":"view","slots":[{"slot":1,"width":-1,"height":1,"visible":true}]}`, consult.ReasonBadMessage, ""},
+		{`{"type":"view","slots":[{"slot":64,"width":1,"height":1,"visible":true}]}`, consult.ReasonBadMessage, ""},
+		{`{"type":"view"}`, consult.ReasonBadMessage, ""},
+		{`{"type":"stats","slots":[{"slot":0,"frozen":1.5}]}`, consult.ReasonBadMessage, ""},
 		{`{"type":"admit","ticket_id":"` + strings.Repeat("x", 129) + `"}`, consult.ReasonBadMessage, ""},
 	} {
 		_, _, id, err := d.decode([]byte(tt.in))
@@ -111,6 +119,7 @@ func TestSchemasAreComplete(t *testing.T) {
 		joinedMessage{}, waitingMessage{}, admittedMessage{}, resumedMessage{}, answerMessage{}, slotsMessage{},
 		participantsMessage{}, chatMessage{}, queueMessage{}, watchingMessage{}, sessionMessage{}, endedMessage{}, presenceMessage{},
 		movedMessage{}, ackMessage{}, pongMessage{}, errorMessage{}, recordingMessage{},
+		speakerMessage{}, sendMessage{}, qualityMessage{},
 	} {
 		want = append(want, "server."+m.kind()+".json")
 	}
@@ -145,6 +154,8 @@ func FuzzDecode(f *testing.F) {
 		`{"type":"decline","ticket_id":"wt_1","reason":""}`,
 		`{"type":"presence","presence":"busy"}`,
 		`{"type":"eject","participant_id":"prt_1"}`,
+		`{"type":"view","slots":[{"slot":0,"width":640,"height":360,"visible":true}]}`,
+		`{"type":"stats","slots":[{"slot":0,"concealed":0.1,"frozen":1e-3}]}`,
 	} {
 		f.Add([]byte(m))
 	}
@@ -163,6 +174,18 @@ func FuzzDecode(f *testing.F) {
 		case chatRequest:
 			if n := utf8.RuneCountInString(m.text); n < 1 || n > consult.MaxChatLength {
 				t.Fatalf("chat of %d characters", n)
+			}
+		case viewRequest:
+			for _, v := range m.views {
+				if v.Slot < 0 || v.Slot > 63 || v.Width < 0 || v.Width > 16384 || v.Height < 0 || v.Height > 16384 {
+					t.Fatalf("view %+v", v)
+				}
+			}
+		case statsRequest:
+			for _, v := range m.slots {
+				if !(v.Concealed >= 0 && v.Concealed <= 1) || !(v.Frozen >= 0 && v.Frozen <= 1) {
+					t.Fatalf("statistics %+v", v)
+				}
 			}
 		case messageRequest:
 			if n := utf8.RuneCountInString(m.text); n < 1 || n > waitingroom.MaxMessage || m.ticketID == "" {

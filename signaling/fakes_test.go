@@ -257,6 +257,9 @@ type fakeLeg struct {
 	replaced bool
 	intents  []sfu.Intent
 	muted    map[string]bool
+	views    []sfu.View
+	stats    []sfu.SlotStats
+	report   sfu.Report
 	source   string // the participant in slot 0
 }
 
@@ -299,6 +302,26 @@ func (l *fakeLeg) SetMuted(source string, muted bool) {
 	defer l.media.mu.Unlock()
 	l.muted[source] = muted
 	l.media.noteLocked()
+}
+
+func (l *fakeLeg) SetViews(views []sfu.View) {
+	l.media.mu.Lock()
+	defer l.media.mu.Unlock()
+	l.views = views
+	l.media.noteLocked()
+}
+
+func (l *fakeLeg) SetStats(stats []sfu.SlotStats) {
+	l.media.mu.Lock()
+	defer l.media.mu.Unlock()
+	l.stats = stats
+	l.media.noteLocked()
+}
+
+func (l *fakeLeg) Report() sfu.Report {
+	l.media.mu.Lock()
+	defer l.media.mu.Unlock()
+	return l.report
 }
 
 func (l *fakeLeg) Slots() []sfu.Slot {

@@ -22,6 +22,11 @@ type Leg interface {
 	// new PeerConnection that takes over from the old.
 	Offer(ctx context.Context, sdp string, intents []sfu.Intent, replace bool) (sfu.Answer, error)
 	SetMuted(source string, muted bool)
+	// SetViews says how the client shows its slots, SetStats how it receives them.
+	SetViews(views []sfu.View)
+	SetStats(stats []sfu.SlotStats)
+	// Report is how the call is and has been for the client.
+	Report() sfu.Report
 	Slots() []sfu.Slot
 	Close()
 }
@@ -43,6 +48,13 @@ type mediaState struct {
 	// later are the mutes that came while an offer was being answered: they are
 	// newer than what its publications say.
 	later map[string]bool
+	// views are how the page shows its slots; kept for a leg to come.
+	views []sfu.View
+	// stalled are the sources of which nothing comes; sending and quality were told
+	// last, and are told again after a resume.
+	stalled map[string]bool
+	sending map[string][]sfu.SendLayer
+	quality *sfu.Quality
 }
 
 // mediaJob is one step of a participant's media. Steps run one after the other,
@@ -91,6 +103,7 @@ func (r *room) joinMedia(p *participant, o *offered, then func(a sfu.Answer, err
 	p.media.life++
 	p.media.leg, p.media.answer, p.media.ready, p.media.state = nil, "", false, ""
 	p.media.sources, p.media.later = sourcesOf(o.intents), nil
+	p.media.stalled, p.media.sending, p.media.quality = nil, nil, nil
 	request := sfu.JoinRequest{
 		RoomID: r.id, ParticipantID: p.id, Grants: p.grants, OfferSDP: o.sdp, Intents: o.intents,
 		Observer: &observer{room: r, p: p, life: p.media.life},
@@ -104,6 +117,9 @@ func (r *room) joinMedia(p *participant, o *offered, then func(a sfu.Answer, err
 		if err == nil {
 			p.media.leg, p.media.answer = leg, a.SDP
 			p.publishes(o)
+			if p.media.views != nil {
+				leg.SetViews(p.media.views)
+			}
 		}
 		then(a, err)
 	})
@@ -175,6 +191,7 @@ type observer struct {
 	queued bool
 	slots  []sfu.Slot
 	state  string
+	news   news
 }
 
 // SlotsChanged is called by the SFU.
@@ -193,6 +210,35 @@ func (o *observer) MediaChanged(state string) {
 	o.notify()
 }
 
+// news is what else the SFU tells, the newest of each kind.
+type news struct {
+	sending map[string][]sfu.SendLayer
+	speaker *string
+	quality *sfu.Quality
+	stalled []string // nil: nothing new
+}
+
+// SendChanged is called by the SFU.
+func (o *observer) SendChanged(sources map[string][]sfu.SendLayer) {
+	o.note(func(n *news) { n.sending = sources })
+}
+
+// SpeakerChanged is called by the SFU.
+func (o *observer) SpeakerChanged(id string) { o.note(func(n *news) { n.speaker = &id }) }
+
+// QualityChanged is called by the SFU.
+func (o *observer) QualityChanged(q sfu.Quality) { o.note(func(n *news) { n.quality = &q }) }
+
+// StalledChanged is called by the SFU.
+func (o *observer) StalledChanged(sources []string) { o.note(func(n *news) { n.stalled = sources }) }
+
+func (o *observer) note(set func(*news)) {
+	o.mu.Lock()
+	set(&o.news)
+	o.mu.Unlock()
+	o.notify()
+}
+
 func (o *observer) notify() {
 	o.mu.Lock()
 	first := !o.queued
@@ -206,8 +252,8 @@ func (o *observer) notify() {
 // deliver runs in the loop.
 func (o *observer) deliver() {
 	o.mu.Lock()
-	slots, state := o.slots, o.state
-	o.slots, o.queued = nil, false
+	slots, state, other := o.slots, o.state, o.news
+	o.slots, o.news, o.queued = nil, news{}, false
 	o.mu.Unlock()
 	p := o.p
 	if p.media.life != o.life || o.room.closed {
@@ -219,5 +265,46 @@ func (o *observer) deliver() {
 	if state != "" && state != p.media.state {
 		p.media.state = state
 		o.room.settle()
+	}
+	o.room.adapted(p, other)
+}
+
+// adapted tells p what the SFU has decided about its media, and everyone which of
+// its sources have stalled.
+func (r *room) adapted(p *participant, n news) {
+	if n.sending != nil {
+		p.media.sending = n.sending
+	}
+	if n.quality != nil {
+		p.media.quality = n.quality
+	}
+	if n.stalled != nil {
+		p.media.stalled = map[string]bool{}
+		for _, source := range n.stalled {
+			p.media.stalled[source] = true
+		}
+		r.tellParticipants()
+	}
+	if p.stage != inCall {
+		return
+	}
+	if n.sending != nil {
+		p.push(newSendMessage(n.sending))
+	}
+	if n.quality != nil {
+		p.push(newQualityMessage(*n.quality))
+	}
+	if n.speaker != nil {
+		p.push(speakerMessage{Type: "speaker", ParticipantID: ifAny(*n.speaker)})
+	}
+}
+
+// tellAdapted repeats to p what was told last, after a resume.
+func (p *participant) tellAdapted() {
+	if p.media.sending != nil {
+		p.push(newSendMessage(p.media.sending))
+	}
+	if p.media.quality != nil {
+		p.push(newQualityMessage(*p.media.quality))
 	}
 }

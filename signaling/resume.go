@@ -76,6 +76,7 @@ func (r *room) resume(s *session, m resumeRequest, id string) {
 		}
 		reply.inside = &in
 		s.send(reply)
+		p.tellAdapted()
 		r.tellParticipants()
 		r.settle()
 		return

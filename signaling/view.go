@@ -121,6 +121,8 @@ func (slotsMessage) kind() string { return "slots" }
 // sourceView is one source of a participant.
 type sourceView struct {
 	Muted bool `json:"muted"`
+	// Stalled: it is not muted, and nothing comes of it.
+	Stalled bool `json:"stalled,omitempty"`
 }
 
 // participantView is someone in the call.
@@ -155,7 +157,7 @@ func (r *room) participantViews(self *participant) []participantView {
 			v.State = "away"
 		}
 		for source, muted := range p.media.sources {
-			v.Sources[source] = sourceView{Muted: muted}
+			v.Sources[source] = sourceView{Muted: muted, Stalled: p.media.stalled[source] && !muted}
 		}
 		out = append(out, v)
 	}

@@ -64,6 +64,10 @@ type Info struct {
 	Sync bool
 	// TID and SID are the temporal and spatial layer, 0 where the payload names none.
 	TID, SID uint8
+	// Inter, Start and End describe the layer frame of a source with spatial layers
+	// (VP9 P, B and E): whether it refers to earlier pictures, and whether this is
+	// its first or last packet.
+	Inter, Start, End bool
 
 	desc descriptor
 }

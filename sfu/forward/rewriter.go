@@ -84,6 +84,7 @@ type Rewriter struct {
 
 	epoch   time.Time
 	highOut uint64
+	whole   bool // the last packet sent was the last of its frame
 	lastTS  uint32
 	lastAt  time.Time // arrival of the first packet with lastTS
 	step    uint32    // audio: timestamp units between the last two packets
@@ -224,7 +225,9 @@ func (r *Rewriter) late(p *Packet, now time.Time, h *Header, empty bool) Verdict
 func (r *Rewriter) emit(p *Packet, seg *segment, now time.Time, h *Header, empty bool) {
 	out := p.ExtSeq + seg.delta
 	ts := p.Timestamp + r.tsOff
-	r.highOut = max(r.highOut, out)
+	if out > r.highOut {
+		r.highOut, r.whole = out, p.Marker
+	}
 	if int32(ts-r.lastTS) > 0 {
 		r.lastTS, r.lastAt = ts, now
 	}
@@ -353,6 +356,41 @@ func (r *Rewriter) Lookup(seq uint16, now time.Time, spacing time.Duration) (o O
 	}
 	in, ok := r.segs.invert(out)
 	return Origin{Source: r.current, ExtSeq: in}, Header{}, ok
+}
+
+// Recent returns the packet sent back places before the newest, to be repeated
+// though nobody asked; ok is false when it is unknown or had no payload.
+func (r *Rewriter) Recent(back int) (o Origin, h Header, ok bool) {
+	if !r.started || back < 0 || back >= len(r.hist) {
+		return Origin{}, Header{}, false
+	}
+	out := r.highOut - uint64(back)
+	e := r.hist.at(out)
+	if !e.holds(out) || e.flags&sentEmpty != 0 {
+		return Origin{}, Header{}, false
+	}
+	return Origin{Source: e.source, ExtSeq: e.in, Sent: true}, e.header(), true
+}
+
+// Pad numbers a packet of padding alone, between two frames. ok is false within
+// one and before the first.
+func (r *Rewriter) Pad(h *Header) (ok bool) {
+	if !r.started || !r.whole {
+		return false
+	}
+	r.highOut++
+	if !r.pending {
+		if cur := r.segs.newest(); cur.start == r.highIn+1 {
+			cur.delta++
+		} else {
+			r.segs.push(segment{start: r.highIn + 1, delta: cur.delta + 1, pic: cur.pic})
+		}
+	}
+	e := r.hist.at(r.highOut)
+	*e = sent{out: uint32(r.highOut), source: r.current, ts: r.lastTS, flags: sentUsed | sentEmpty}
+	r.packets++
+	*h = e.header()
+	return true
 }
 
 // SenderReport returns the report to send at now, all but its SSRC. src is the

@@ -65,9 +65,11 @@ const (
 	Switch
 )
 
-// Selector picks the simulcast layer and the temporal layers for one subscriber.
-// It changes the layer only at a key frame of the new one; the old one flows
-// until then. A source without simulcast is layer 0.
+// Selector picks the simulcast layer, the temporal and spatial layers for one
+// subscriber, or key frames alone. It changes the simulcast layer only at a key
+// frame of the new one; the old one flows until then. A source without simulcast
+// is layer 0. Spatial layers within one stream (VP9) go at the end of a picture
+// and come where theirs refers to none before.
 //
 // The zero value wants nothing. Owned by the goroutine that forwards.
 type Selector struct {
@@ -79,6 +81,14 @@ type Selector struct {
 	tid       uint8 // highest temporal layer forwarded
 	frameTS   uint32
 	haveTS    bool
+
+	lowerSID uint8 // MaxLayers-1 less the highest spatial layer wanted
+	sid      uint8 // highest spatial layer forwarded, of a source that has them in one stream
+	above    bool  // a layer above sid is wanted and there
+
+	slide   uint32 // wanted timestamp units between two key frames; 0: moving
+	sliding bool   // only key frames are forwarded
+	slideTS uint32 // of the last one
 }
 
 // Want sets what the subscriber is to get: a layer, or NoLayer to pause, and the
@@ -91,9 +101,30 @@ func (s *Selector) Want(layer int, temporal uint8) {
 	}
 }
 
+// WantSpatial sets the highest spatial layer of a source that carries several in
+// one stream. The zero value wants all.
+func (s *Selector) WantSpatial(sid int) {
+	s.lowerSID = uint8(MaxLayers - 1 - min(max(sid, 0), MaxLayers-1))
+	if s.sid >= s.topSID() {
+		s.above = false
+	}
+}
+
+func (s *Selector) topSID() uint8 { return MaxLayers - 1 - s.lowerSID }
+
+// WantSlides has only key frames pass, at most one in so many units of the RTP
+// clock; 0 wants moving pictures again, which begin at the next key frame.
+func (s *Selector) WantSlides(units uint32) { s.slide = units }
+
+// Sliding reports whether only key frames pass now.
+func (s *Selector) Sliding() bool { return s.sliding }
+
 // Restart forgets what flows, as when the publication behind it changes. What is
 // wanted stays.
-func (s *Selector) Restart() { s.current, s.target, s.haveTS = 0, 0, false }
+func (s *Selector) Restart() { s.current, s.target, s.haveTS, s.above = 0, 0, false, false }
+
+// Wanted returns the layer last wanted, or NoLayer.
+func (s *Selector) Wanted() int { return s.wanted - 1 }
 
 // Current returns the layer that flows, or NoLayer.
 func (s *Selector) Current() int { return s.current - 1 }
@@ -103,7 +134,10 @@ func (s *Selector) Current() int { return s.current - 1 }
 // live is what Activity.Live says.
 func (s *Selector) KeyFrameNeeded(live Layers) (layer int, ok bool) {
 	s.aim(live)
-	if s.target == 0 || s.target == s.current {
+	switch {
+	case s.target == 0:
+		return NoLayer, false
+	case s.target == s.current && (s.slide > 0 || !s.above && !s.sliding):
 		return NoLayer, false
 	}
 	return s.target - 1, true
@@ -119,16 +153,43 @@ func (s *Selector) Decide(live Layers, layer int, p *Packet) Action {
 		}
 		s.current = layer + 1
 		s.tid, s.frameTS, s.haveTS = s.wantedTID, p.Timestamp, true
+		s.sid, s.above = s.topSID(), false
+		s.sliding, s.slideTS = s.slide > 0, p.Timestamp
 		return Switch
 	}
 	if p.Size == 0 {
 		return Skip // padding: our own sender pads as it sees fit
 	}
 	s.follow(p)
-	if p.Info.TID > s.tid {
+	s.climb(p)
+	if s.Omits(p) {
 		return Skip
 	}
 	return Forward
+}
+
+// Omits reports whether a packet of the current layer is left out.
+func (s *Selector) Omits(p *Packet) bool {
+	return p.Info.TID > s.tid || p.Info.SID > s.sid || s.sliding && p.Timestamp != s.slideTS
+}
+
+// Ends reports whether the packet is the last of its picture that is forwarded,
+// without saying so itself: what follows it is of a layer left out.
+func (s *Selector) Ends(p *Packet) bool {
+	return p.Info.End && p.Info.SID == s.sid && !p.Marker
+}
+
+// climb goes up to a spatial layer where its frame refers to no earlier picture.
+func (s *Selector) climb(p *Packet) {
+	i := &p.Info
+	if i.SID <= s.sid || i.SID > s.topSID() {
+		return
+	}
+	if i.SID == s.sid+1 && i.Start && !i.Inter {
+		s.sid, s.above = i.SID, false
+		return
+	}
+	s.above = true
 }
 
 // mayStart reports whether to switch to layer at p. While nothing flows any key
@@ -166,6 +227,10 @@ func (s *Selector) follow(p *Packet) {
 		return
 	}
 	s.frameTS, s.haveTS = p.Timestamp, true
+	s.pause(p)
+	if top := s.topSID(); p.Info.SID == 0 && (p.Info.KeyFrame || top < s.sid) {
+		s.sid, s.above = top, false
+	}
 	switch {
 	case s.wantedTID <= s.tid:
 		s.tid = s.wantedTID
@@ -173,5 +238,20 @@ func (s *Selector) follow(p *Packet) {
 		s.tid = s.wantedTID
 	case p.Info.Sync && p.Info.TID > s.tid && p.Info.TID <= s.wantedTID:
 		s.tid = p.Info.TID
+	}
+}
+
+// pause moves between pictures that move and key frames alone, at the start of a
+// frame.
+func (s *Selector) pause(p *Packet) {
+	if !p.Info.KeyFrame {
+		if s.slide > 0 && !s.sliding {
+			s.sliding, s.slideTS = true, p.Timestamp-s.slide
+		}
+		return
+	}
+	s.sliding = s.slide > 0
+	if !s.sliding || p.Timestamp-s.slideTS >= s.slide-s.slide/5 {
+		s.slideTS = p.Timestamp
 	}
 }

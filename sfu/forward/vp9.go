@@ -20,6 +20,7 @@ type VP9 struct {
 	TL0PICIDX   uint8
 
 	picOff, tl0Off, layer uint8
+	structureOff          int
 }
 
 // maxVP9Diffs is how many reference indices a flexible descriptor may carry.
@@ -53,6 +54,7 @@ func ParseVP9(b []byte) (d VP9, ok bool) {
 		}
 	}
 	if d.Structure {
+		d.structureOff = n
 		if n, ok = skipVP9Structure(b, n); !ok {
 			return VP9{}, false
 		}
@@ -153,7 +155,7 @@ func skipVP9Structure(b []byte, n int) (int, bool) {
 }
 
 func (d *VP9) info() Info {
-	return Info{KeyFrame: d.KeyFrame, Sync: d.SwitchUp, TID: d.TID, SID: d.SID, desc: descriptor{
+	return Info{KeyFrame: d.KeyFrame, Sync: d.SwitchUp, TID: d.TID, SID: d.SID, Inter: d.Predicted, Start: d.Start, End: d.End, desc: descriptor{
 		pic: d.PictureID, picOff: d.picOff, picBits: d.PictureBits,
 		tl0Off: d.tl0Off, tl0: d.TL0PICIDX, layer: d.layer,
 	}}
