@@ -13,8 +13,10 @@ const (
 	// lower is how much less must have been sent to tell whether the rate matters.
 	lower    = 0.9
 	lowerMin = 40 // packets
-	maxBase  = 0.4
-	baseAge  = 15_000_000 // µs that a base holds
+	// maxBase is the most that is put down to the link: where much more is lost,
+	// less must be sent, whoever is to blame.
+	maxBase = 0.12
+	baseAge = 15_000_000 // µs that a base holds
 )
 
 // look is what a stretch of lookLength bins sent and lost.

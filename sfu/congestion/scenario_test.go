@@ -81,6 +81,9 @@ func scenarios() []scenario {
 			want: expect{use: 0.85, voiceLoss: 0.02, voiceDelay: 400, share: 0.8}},
 		{name: "1000, two calls, 20 s apart", rate: constant(1e6), queue: 300, second: 20e6, length: 120e6,
 			want: expect{use: 0.85, voiceLoss: 0.01, voiceDelay: 200, share: 0.8}},
+		// A weak spot: each call takes the other's losses for the link's.
+		{name: "300, two calls, queue of 60 ms", rate: constant(300e3), queue: 60, second: 20e6, length: 120e6,
+			want: expect{use: 0.85, voiceLoss: 0.25, voiceDelay: 100, share: 0.3}},
 		{name: "1000, with a TCP transfer", rate: constant(1e6), queue: 300,
 			other: func(s *sim, l *simLink) { (&simTCP{s: s, link: l}).start(0, 1e9) },
 			want:  expect{use: 0.1, voiceLoss: 0.02, voiceDelay: 350}},
