@@ -195,7 +195,7 @@ func (s *slot) decideLocked(d *congestion.Decision, c *congestion.Slot, limited 
 	case len(c.Layers) == 0 && c.Visible:
 		// Nothing flows: what comes may start.
 		if v.selector.Wanted() < 0 {
-			v.wantLayerLocked(forward.MaxLayers-1, forward.AllTemporal, forward.MaxLayers-1, 0)
+			v.wantLayerLocked(v.t.media.path.firstLayer(), forward.AllTemporal, forward.MaxLayers-1, 0)
 		}
 	case !c.Visible || d.Video == congestion.NoVideo:
 		v.pauseLocked()

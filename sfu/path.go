@@ -7,6 +7,7 @@ import (
 	"github.com/pion/rtcp"
 
 	"github.com/chatmed/chatmed/sfu/congestion"
+	"github.com/chatmed/chatmed/sfu/forward"
 )
 
 const (
@@ -64,6 +65,20 @@ func (t *transport) openPathLocked(now time.Time) {
 	if rtt := t.media.rtt.value(); rtt > 0 {
 		p.est.RTT(rtt)
 	}
+	for _, s := range t.media.slots {
+		if v := s.video; v != nil && v.selector.Wanted() > 0 {
+			v.selector.Want(p.firstLayer(), forward.AllTemporal)
+		}
+	}
+}
+
+// firstLayer is what a picture begins with, until the link is divided: the
+// smallest, where there is an estimate.
+func (p *path) firstLayer() int {
+	if p.est != nil {
+		return 0
+	}
+	return forward.MaxLayers - 1
 }
 
 // sent notes a packet that was queued.

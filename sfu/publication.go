@@ -148,6 +148,10 @@ func (pub *publication) layerFor(ssrc uint32, index int) *layer {
 	l := &layer{pub: pub, index: index, ssrc: ssrc, ring: buffer.New(cfg)}
 	l.src.ID = pub.owner.sfu.nextSource()
 	pub.layers[index] = l
+	for _, s := range pub.subs {
+		s.t.media.path.urgent = true
+	}
+	pub.owner.room.wake()
 	return l
 }
 

@@ -117,7 +117,7 @@ func (s *sender) subscribeLocked(pub *publication) {
 	}
 	pub.subs = append(pub.subs, s)
 	pub.quietAsks = 0
-	s.selector.Want(forward.MaxLayers-1, forward.AllTemporal)
+	s.selector.Want(s.t.media.path.firstLayer(), forward.AllTemporal)
 }
 
 // takeLocked forwards a packet if it is one of this subscriber's.

@@ -121,7 +121,7 @@ func TestVP9(t *testing.T) {
 		}, true},
 		{"more than three references", []byte{0xd8, 0x01, 0x03, 0x03, 0x03, 0x02, 1}, VP9{}, false},
 		{"structure with sizes and groups", []byte{0x0a, 0x38, 0, 1, 0, 1, 0, 2, 0, 2, 2, 0x00, 0x08, 9, 9, 1}, VP9{
-			HeaderSize: 15, Start: true, Structure: true, KeyFrame: true,
+			HeaderSize: 15, Start: true, Structure: true, KeyFrame: true, structureOff: 1,
 		}, true},
 		{"structure cut", []byte{0x0a, 0x38, 0, 1, 0, 1, 0, 2}, VP9{}, false},
 		{"groups cut", []byte{0x0a, 0x08, 3, 0x00}, VP9{}, false},

@@ -193,12 +193,13 @@ func (s *Selector) climb(p *Packet) {
 }
 
 // mayStart reports whether to switch to layer at p. While nothing flows any key
-// frame is welcome: the first picture counts more than its size.
+// frame up to the wanted layer is welcome: the first picture counts more than its
+// size.
 func (s *Selector) mayStart(layer int, p *Packet) bool {
 	if s.wanted == 0 || layer < 0 || layer >= MaxLayers || !p.Info.KeyFrame || p.Size == 0 {
 		return false
 	}
-	return layer+1 == s.target || s.current == 0
+	return layer+1 == s.target || s.current == 0 && layer < s.wanted
 }
 
 // aim sets the target: the best live layer up to the wanted one, else the lowest
