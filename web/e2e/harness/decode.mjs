@@ -1,4 +1,5 @@
-// What is in a media file, by decoding it with ffmpeg: colours and tones over time.
+// What is in a media file, by decoding it with ffmpeg: colours and tones over time,
+// both from the file's beginning, whichever of its streams starts first.
 import { spawnSync } from 'node:child_process';
 
 function run(command, args, input) {
@@ -19,6 +20,8 @@ export function probe(file) {
 
 const near = (a, b, within = 60) => a.every((x, i) => Math.abs(x - b[i]) < within);
 
+/** How often a second colours and tones are looked at. */
+export const RATE = 200;
 const [width, height] = [64, 36];
 const scaled = `scale=${width}:${height}:flags=area`;
 const rgb24 = ['-f', 'rawvideo', '-pix_fmt', 'rgb24', '-'];
@@ -38,19 +41,19 @@ export function picture(png, wanted) {
   return shares(run('ffmpeg', ['-v', 'error', '-f', 'png_pipe', '-i', '-', '-vf', scaled, '-frames:v', '1', ...rgb24], png), 0, wanted);
 }
 
-/** For each hundredth of a second, the share of the picture in each of the colours. */
+/** The share of the picture, RATE times a second, in each of the colours. */
 export function colors(file, wanted) {
-  const raw = run('ffmpeg', ['-v', 'error', '-i', file, '-map', '0:v:0', '-vf', `fps=100,${scaled}`, ...rgb24]);
+  const raw = run('ffmpeg', ['-v', 'error', '-i', file, '-map', '0:v:0', '-vf', `fps=${RATE}:start_time=0,${scaled}`, ...rgb24]);
   const size = width * height * 3;
-  return Array.from({ length: Math.floor(raw.length / size) }, (_, f) => ({ at: f / 100, ...shares(raw, f * size, wanted) }));
+  return Array.from({ length: Math.floor(raw.length / size) }, (_, f) => ({ at: f / RATE, ...shares(raw, f * size, wanted) }));
 }
 
-/** For each hundredth of a second, the amplitude (0 to 1) of each of the tones (Hz). */
+/** The amplitude (0 to 1), RATE times a second, of each of the tones (Hz). */
 export function tones(file, wanted) {
   const rate = 16000;
-  const raw = run('ffmpeg', ['-v', 'error', '-i', file, '-map', '0:a:0', '-ac', '1', '-ar', String(rate), '-f', 's16le', '-']);
+  const raw = run('ffmpeg', ['-v', 'error', '-i', file, '-map', '0:a:0', '-af', 'aresample=async=1:first_pts=0', '-ac', '1', '-ar', String(rate), '-f', 's16le', '-']);
   const samples = new Int16Array(raw.buffer, raw.byteOffset, raw.length >> 1);
-  const [step, window] = [rate / 100, rate / 50];
+  const [step, window] = [rate / RATE, rate / 50];
   const out = [];
   for (let from = 0; from + window <= samples.length; from += step) {
     const row = { at: (from + window / 2) / rate };
@@ -70,12 +73,16 @@ export function tones(file, wanted) {
   return out;
 }
 
-/** Where a value goes above a level, in seconds, at least `apart` from the last. */
+/**
+ * Where a value goes above a level and stays there for most of a tenth of a second,
+ * which no click does, in seconds, at least `apart` from the last.
+ */
 export function rises(rows, name, level, apart = 0.5) {
   const found = [];
   for (let i = 1; i < rows.length; i++) {
     if (rows[i - 1][name] >= level || rows[i][name] < level) continue;
-    if (found.length === 0 || rows[i].at - found.at(-1) >= apart) found.push(rows[i].at);
+    const stays = rows.slice(i, i + 0.08 * RATE).every((r) => r[name] >= level);
+    if (stays && (found.length === 0 || rows[i].at - found.at(-1) >= apart)) found.push(rows[i].at);
   }
   return found;
 }

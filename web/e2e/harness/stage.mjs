@@ -4,6 +4,7 @@
 /** To be played in the page before any other script. */
 function play({ rgb, hz }) {
   window.scene = { rgb, hz };
+  window.sceneTimes = { beeps: [], flashes: [] };
   navigator.mediaDevices.getUserMedia = async (want) => {
     const context = new AudioContext({ sampleRate: 48000 });
     await context.resume();
@@ -15,7 +16,14 @@ function play({ rgb, hz }) {
       tone.connect(gain).connect(out);
       tone.start();
       window.sceneTone = { tone, gain };
-      stream.addTrack(out.stream.getAudioTracks()[0]);
+      const [track] = out.stream.getAudioTracks();
+      stream.addTrack(track);
+      watch(track.clone(), (data, now) => {
+        const samples = new Float32Array(data.numberOfFrames);
+        data.copyTo(samples, { planeIndex: 0, format: 'f32-planar' });
+        const first = samples.findIndex((x) => Math.abs(x) > 0.1);
+        return first < 0 ? null : now - (1000 * (samples.length - first)) / data.sampleRate;
+      }, window.sceneTimes.beeps);
     }
     if (want.video) {
       const canvas = document.createElement('canvas');
@@ -52,9 +60,27 @@ function play({ rgb, hz }) {
         track.requestFrame();
       }, 8);
       stream.addTrack(track);
+      const pixel = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+      watch(track.clone(), (frame, now) => {
+        pixel.drawImage(frame, 0, 0, 1, 1);
+        const [r, green, b] = pixel.getImageData(0, 0, 1, 1).data;
+        return r > 220 && green > 220 && b > 220 ? now : null;
+      }, window.sceneTimes.flashes);
     }
     return stream;
   };
+
+  /** Notes when each beep and flash reaches the browser's media, before it is encoded. */
+  async function watch(track, find, times) {
+    const reader = new MediaStreamTrackProcessor({ track }).readable.getReader();
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const at = find(value, performance.now());
+      value.close();
+      if (at !== null && at - (times.at(-1) ?? 0) > 500) times.push(at);
+    }
+  }
 }
 
 /** Gives a person a commanded camera; their browser needs no gesture for sound. */
@@ -69,4 +95,15 @@ export function change(p, scene) {
   return p.page.evaluate((s) => {
     window.scene = s;
   }, scene);
+}
+
+/** By how much (s) beeps come after their flashes where they are made, in the middle. */
+export async function ownSkew(p) {
+  const { beeps, flashes } = await p.page.evaluate(() => window.sceneTimes);
+  const apart = flashes
+    .map((f) => beeps.map((b) => b - f).sort((a, b) => Math.abs(a) - Math.abs(b))[0])
+    .filter((d) => Math.abs(d) < 400)
+    .sort((a, b) => a - b);
+  if (apart.length < 5) throw new Error(`${beeps.length} beeps and ${flashes.length} flashes were seen being made`);
+  return apart[apart.length >> 1] / 1000;
 }
