@@ -152,6 +152,15 @@ describe('for the doctor', () => {
     expect(state.notice.value).toBe('rec.startFailed');
   });
 
+  it('a word about a refusal goes when everyone agrees', () => {
+    const { state, push } = setUp();
+    state.inform('rec.someDeclined', 'Jeanne');
+    push({ state: 'waiting' });
+    expect(state.word.value).not.toBeNull();
+    push({ state: 'recording' });
+    expect(state.word.value).toBeNull();
+  });
+
   it('a fault stays in a banner until it is closed', () => {
     const { state, push } = setUp({ state: 'recording', you: { decision: 'granted' } });
     expect(state.announcement.value).toEqual({ key: 'rec.said.started' });

@@ -117,6 +117,8 @@ export class Recorder {
       this.open.value = null;
       if (!news) this.herald.forget();
     }
+    // Everyone agrees: what was said of somebody before is no longer true.
+    if (r?.state === 'recording') this.state.dismissWord();
     for (const { person, decision } of refusals(before, now)) {
       this.state.inform(decision === 'withdrawn' ? 'rec.someWithdrew' : 'rec.someDeclined', person.name);
     }
