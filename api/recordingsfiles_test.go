@@ -269,6 +269,9 @@ func links(t *testing.T, w *world) {
 		whole.header.Get("Cross-Origin-Resource-Policy") != "cross-origin" || whole.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%d, %d bytes, %v", whole.status, len(whole.raw), whole.header)
 	}
+	if csp := whole.header.Get("Content-Security-Policy"); !strings.Contains(csp, "media-src 'self'") {
+		t.Errorf("the browser may not play it in a page of its own: %s", csp)
+	}
 	if part := w.call("GET", url, nil, withoutKey, withHeader("Range", "bytes=70000-70009")); part.status != 206 || !bytes.Equal(part.raw, composedFile[70_000:70_010]) {
 		t.Errorf("range: %d", part.status)
 	}

@@ -47,6 +47,8 @@ func (s *server) send(c *gin.Context, st *stream) {
 	if st.inline {
 		disposition = "inline"
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+		// Opened by itself, the browser makes a page around the file.
+		h.Set("Content-Security-Policy", "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 	}
 	h.Set("Content-Disposition", fmt.Sprintf("%s; filename=%q", disposition, st.name))
 	w := &paced{ResponseWriter: c.Writer, control: http.NewResponseController(c.Writer)}
