@@ -184,6 +184,7 @@ type Deps struct {
 	Presence       Presence
 	Tickets        Tickets
 	Participations Participations
+	Quality        Quality
 	Patients       Patients
 	Audit          Audit
 	Idempotency    Idempotency

@@ -14,6 +14,7 @@ func (s *server) videoRoutes() []route {
 	return []route{
 		{http.MethodPost, "/api/v1/consultations/video/create", s.createVideo},
 		{http.MethodGet, session + "/status", s.videoStatus},
+		{http.MethodGet, session + "/quality", s.videoQuality},
 		{http.MethodGet, session, s.video},
 		{http.MethodPost, session + "/end", s.endVideo},
 		{http.MethodPost, session + "/cancel", s.cancelVideo},

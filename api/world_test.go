@@ -53,6 +53,7 @@ type world struct {
 	key, testKey, otherKey string
 	apiKey                 *consult.APIKey
 	responses              *responseSchemas
+	live                   map[string][]consult.LegQuality // by session
 	closeStore, closeRedis func()
 }
 
@@ -110,6 +111,7 @@ func newWorldOn(t *testing.T, dsn string, adjust ...func(*Deps)) *world {
 	w := &world{
 		t: t, clock: &clock{at: time.Date(2025, 1, 15, 10, 30, 0, 987654000, time.UTC)},
 		log: &logBuffer{}, registry: prometheus.NewRegistry(), responses: schemasOfResponses(t),
+		live: map[string][]consult.LegQuality{},
 	}
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
@@ -149,7 +151,7 @@ func newWorldOn(t *testing.T, dsn string, adjust ...func(*Deps)) *world {
 
 	d := Deps{
 		Consultations: w.consults, Sessions: w.consults, WaitingRoom: w.rooms, Tickets: w.store, Participations: w.store,
-		Room: &fakeRoom{}, Desk: w.rooms, Presence: w.rooms, Patients: patients{w.store}, Audit: auditLog{w.store},
+		Quality: quality{w.store, w.live}, Room: &fakeRoom{}, Desk: w.rooms, Presence: w.rooms, Patients: patients{w.store}, Audit: auditLog{w.store},
 		Idempotency: w.store, Keys: w.keys, KeyAdmin: w.keys, AllKeys: w.keys, Tokens: w.tokens, Limits: w.limits,
 		Links:     auth.Links{RoomURL: "https://meet.example", PublicURL: publicURL},
 		Config:    Config{PublicURL: publicURL},

@@ -3,6 +3,7 @@ package sfu
 import (
 	"time"
 
+	"github.com/chatmed/chatmed/internal/consult"
 	"github.com/chatmed/chatmed/sfu/congestion"
 )
 
@@ -36,49 +37,13 @@ const (
 	AudioReduced   = "reduced"   // the link carries less than the voice takes
 )
 
-// Quality is how a call is for one client.
-type Quality struct {
-	Score     int    // 0 to 100
-	Level     string // LevelExcellent, …
-	Why       string // what weighs most, "" where nothing does
-	Direction string // "down" (to the client) or "up", "" where nothing weighs
-	Video     string // VideoFull, …
-	Audio     string // AudioFull, …
-}
-
-// Flow is one direction of a leg. Loss is a share, from 0 to 1, before repair;
-// Bitrate is in bit/s.
-type Flow struct {
-	Loss    float64
-	Jitter  time.Duration
-	Bitrate int
-}
-
-// Summary is a call so far, or a whole one.
-type Summary struct {
-	Seconds       int
-	Score         int // mean
-	Worst         int
-	Levels        map[string]int // seconds at each
-	RTT           time.Duration  // mean
-	DownLoss      float64        // mean
-	UpLoss        float64
-	Frozen        float64 // share of the time in which the client told of its pictures
-	Concealed     float64 // likewise of the sound
-	DownBitrate   int     // mean
-	UpBitrate     int
-	LeastEstimate int // the lowest the link was held to carry, bit/s; 0 while unknown
-}
-
-// Report is what is known of a participant's leg.
-type Report struct {
-	ParticipantID string
-	Quality       Quality
-	RTT           time.Duration // 0 while unknown
-	Estimate      int           // what the link to the client is held to carry, bit/s; 0 while unknown
-	Down, Up      Flow
-	Summary       Summary
-}
+// What is known of a participant's leg.
+type (
+	Quality = consult.Quality
+	Flow    = consult.Flow
+	Report  = consult.LegQuality
+	Summary = consult.QualitySummary
+)
 
 // SlotStats is what a client tells of a slot: the shares, from 0 to 1, of the time
 // since it told last in which sound was concealed or the picture stood still.

@@ -211,7 +211,6 @@ type simSeen struct {
 	lastPic           int
 	lastVideo         int
 	keyed             bool
-	ssrc              uint32
 }
 
 func (s *sim) subscriber(id string, down impair.Profile, alter ...func(*offerSpec)) *simSub {

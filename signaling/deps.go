@@ -20,6 +20,8 @@ type Store interface {
 	LeaveParticipation(ctx context.Context, sc consult.Scope, id string, at time.Time, ev []consult.Event) error
 	// Participations lists a session's, by joined_at.
 	Participations(ctx context.Context, sc consult.Scope, sessionID string) ([]consult.Participation, error)
+	// AddQuality adds a stay to the summary of a participation.
+	AddQuality(ctx context.Context, sc consult.Scope, participationID string, q consult.QualitySummary) error
 	AppendChat(ctx context.Context, m *consult.ChatMessage) error
 	// Chat returns the newest limit messages, oldest first.
 	Chat(ctx context.Context, sc consult.Scope, sessionID string, limit int) ([]consult.ChatMessage, error)

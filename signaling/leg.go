@@ -110,7 +110,7 @@ func (r *room) joinMedia(p *participant, o *offered, then func(a sfu.Answer, err
 	}
 	r.startMedia(p, func(ctx context.Context, leg Leg) (Leg, sfu.Answer, error) {
 		if leg != nil {
-			leg.Close()
+			r.finishLeg(ctx, p.id, leg)
 		}
 		return r.srv.deps.Media.Join(ctx, request)
 	}, func(leg Leg, a sfu.Answer, err error) {
@@ -132,12 +132,31 @@ func (r *room) closeMedia(p *participant) {
 	if p.media.job == nil {
 		return
 	}
-	r.startMedia(p, func(_ context.Context, leg Leg) (Leg, sfu.Answer, error) {
+	r.startMedia(p, func(ctx context.Context, leg Leg) (Leg, sfu.Answer, error) {
 		if leg != nil {
-			leg.Close()
+			r.finishLeg(ctx, p.id, leg)
 		}
 		return nil, sfu.Answer{}, nil
 	}, func(Leg, sfu.Answer, error) { r.silent(p) })
+}
+
+// finishLeg closes a leg and keeps how the call was. Any goroutine.
+func (r *room) finishLeg(ctx context.Context, participantID string, leg Leg) {
+	report := leg.Report()
+	leg.Close()
+	if report.Summary.Seconds == 0 {
+		return
+	}
+	if ctx.Err() != nil { // the server stops: there is a moment left for this
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+		defer cancel()
+	}
+	// NotFound: nobody has come into the call under that id.
+	err := r.srv.deps.Store.AddQuality(ctx, r.scope, participantID, report.Summary)
+	if err != nil && !consult.HasCode(err, consult.NotFound) {
+		r.log.Warn("quality not stored", "participant", participantID, "err", err)
+	}
 }
 
 // publishes notes what an answered offer carries. Mutes that came meanwhile hold.

@@ -10,7 +10,7 @@ import (
 // What the page shows reaches the SFU, and what the SFU decides reaches the page.
 func TestAdaptationIsTold(t *testing.T) {
 	w := newWorld(t)
-	_, doctor, patient := w.call()
+	c, doctor, patient := w.call()
 	me := patient.id
 	patient.send(obj{"type": "view", "slots": []obj{{"slot": 0, "width": 1280, "height": 720, "visible": false}}})
 	patient.send(obj{"type": "stats", "slots": []obj{{"slot": 0, "concealed": 0.5, "frozen": 0}}})
@@ -47,6 +47,14 @@ func TestAdaptationIsTold(t *testing.T) {
 	}
 	to.SpeakerChanged(me)
 	patient.await("speaker", func(m obj) bool { return m["participant_id"] == me })
+	w.media.mu.Lock()
+	w.media.of(me).report = sfu.Report{Summary: sfu.Summary{Seconds: 7, Score: 80}}
+	w.media.mu.Unlock()
 	to.SpeakerChanged("")
 	patient.await("speaker", func(m obj) bool { return m["participant_id"] == nil })
+	doctor.request(obj{"type": "end"}, "ack")
+	w.eventually("the summary is stored", func() bool {
+		got, err := w.store.Qualities(t.Context(), w.scope, c.ID)
+		return err == nil && len(got) == 1 && got[me].Seconds == 7 && got[me].Score == 80
+	})
 }

@@ -218,7 +218,7 @@ func (a *app) openHTTP() (err error) {
 		Config:        api.Config{TrustedProxies: proxies, SealKeys: a.sealKeys, Country: a.cfg.Country, PublicURL: a.cfg.PublicURL, LinkKeys: a.linkKeys},
 		Consultations: a.consultations, Sessions: a.consultations, WaitingRoom: a.waitingRoom,
 		Desk: a.waitingRoom, Presence: a.waitingRoom, Tickets: a.store, Patients: patients{a.store, a.recordings.PurgeSoon}, Audit: auditOfStore{a.store},
-		Room: a.signal, Participations: a.store, Idempotency: a.store,
+		Room: a.signal, Participations: a.store, Quality: quality{a.store, a.media}, Idempotency: a.store,
 		Keys: a.keys, KeyAdmin: a.keys, AllKeys: a.keys, Limits: a.limits, Tokens: a.tokens, Links: a.links, Monitor: a.monitor,
 		Emergency: a.emergency, Hospitals: a.hospitals, Events: a.store,
 		Consents: a.store, RecordingSettings: a.store, RecordingKeys: ageKeys{},
@@ -366,3 +366,12 @@ func (l legs) Join(ctx context.Context, r sfu.JoinRequest) (signaling.Leg, sfu.A
 	}
 	return p, ans, nil
 }
+
+// quality tells the API how calls are and were.
+type quality struct {
+	*store.Store
+	sfu *sfu.SFU
+}
+
+// Live is what the SFU of this node knows.
+func (q quality) Live(sessionID string) []consult.LegQuality { return q.sfu.Reports(sessionID) }

@@ -148,7 +148,7 @@ func (e *erasure) steps() []eraseStep {
 		{"revoked_people", false, `DELETE FROM revoked_people` + scope + inSessions},
 		{"consents", false, `UPDATE consents SET subject = alias` + scope + inSessions},
 		// Families and interpreters are named in the patient's consultation too.
-		{"participations", true, `UPDATE participations SET name = '',
+		{"participations", true, `UPDATE participations SET name = '', quality = '',
 			subject = CASE WHEN role = 'patient' OR subject = $3 THEN $4 ELSE subject END` + scope + `role <> 'doctor' AND ` + inSessions},
 		{"tickets", true, `UPDATE tickets SET patient_id = $4, patient_name = '', reason = '', language = '` + anyLanguage + `',
 			country = '', urgency = '', rule_version = '', red_flags = '` + noFlags + `', crisis = FALSE` + scope +

@@ -92,6 +92,14 @@ func reads() map[string]probe {
 		"Person": func(ctx context.Context, s *store.Store, sc consult.Scope, w world) (bool, error) {
 			return one(s.Person(ctx, sc, consult.Patient, w.c.PatientID))
 		},
+		"AddQuality": func(ctx context.Context, s *store.Store, sc consult.Scope, w world) (bool, error) {
+			err := s.AddQuality(ctx, sc, w.p.ID, consult.QualitySummary{Seconds: 1})
+			return err == nil, err
+		},
+		"Qualities": func(ctx context.Context, s *store.Store, sc consult.Scope, w world) (bool, error) {
+			got, err := s.Qualities(ctx, sc, w.c.ID)
+			return len(got) > 0, err
+		},
 		"Participations": func(ctx context.Context, s *store.Store, sc consult.Scope, w world) (bool, error) {
 			return list(s.Participations(ctx, sc, w.c.ID))
 		},
