@@ -35,11 +35,14 @@ func (t *transport) allocateLocked(now time.Time) {
 		p.est.Tick(now)
 		p.estimate = p.est.Estimate()
 		target, loss = p.estimate.Target, p.estimate.Loss
-		if p.openingLocked(now) {
+		switch {
+		case p.openingLocked(now):
 			// What is not known yet is found out while the least is shown; the plan
 			// is made anew each time, for nothing has been tried that could fail.
 			p.allocator = congestion.Allocator{}
 			target = max(target, int(float64(floor)/floorShare))
+		case !p.heard: // it has agreed to tell and doesn't: nothing is known
+			target = unlimited
 		}
 	}
 	plan := p.allocator.Allocate(target, loss, p.slots, now)
