@@ -15,6 +15,10 @@ const (
 	unlimited = 100_000_000
 	// floorShare leaves the allocator's own headroom above what must fit.
 	floorShare = 0.84
+	// grown is how many times the lowest estimate since the last such change a link
+	// must carry, and for how long, to be taken for another.
+	grown     = 1.5
+	grownHold = 2 * time.Second
 	// sharedSlides is how seldom a slide show asks for key frames of an encoding
 	// that others watch move.
 	sharedSlides = 3 * time.Second
@@ -41,6 +45,8 @@ func (t *transport) allocateLocked(now time.Time) {
 			// is made anew each time, for nothing has been tried that could fail.
 			p.allocator = congestion.Allocator{}
 			target = max(target, int(float64(floor)/floorShare))
+		case p.grownLocked(now):
+			p.allocator = congestion.Allocator{}
 		case !p.heard: // it has agreed to tell and doesn't: nothing is known
 			target = unlimited
 		}
@@ -53,6 +59,28 @@ func (t *transport) allocateLocked(now time.Time) {
 	for i, s := range t.media.slots {
 		s.decideLocked(&plan.Slots[i], &p.slots[i], p.est != nil)
 	}
+}
+
+// grownLocked reports whether the link carries so much more than when the client
+// was last given less that the steps that failed there say nothing any more: then
+// nothing is waited for but that it lasts.
+func (p *path) grownLocked(now time.Time) bool {
+	target := p.estimate.Target
+	if p.base == 0 || target < p.base {
+		p.base = target
+	}
+	if float64(target) < grown*float64(p.base) {
+		p.grownAt = time.Time{}
+		return false
+	}
+	if p.grownAt.IsZero() {
+		p.grownAt = now
+	}
+	if now.Sub(p.grownAt) < grownHold {
+		return false
+	}
+	p.base, p.grownAt = target, time.Time{}
+	return true
 }
 
 // openingLocked reports whether the estimate is at its beginning, and nothing
@@ -198,7 +226,8 @@ func (s *slot) decideLocked(d *congestion.Decision, c *congestion.Slot, limited 
 	case len(c.Layers) == 0 && c.Visible:
 		// Nothing flows: what comes may start.
 		if v.selector.Wanted() < 0 {
-			v.wantLayerLocked(v.t.media.path.firstLayer(), forward.AllTemporal, forward.MaxLayers-1, 0)
+			first := v.t.media.path.firstLayer()
+			v.wantLayerLocked(first, forward.AllTemporal, first, 0)
 		}
 	case !c.Visible || d.Video == congestion.NoVideo:
 		v.pauseLocked()
@@ -230,10 +259,10 @@ func (s *sender) pauseLocked() {
 // wantLayerLocked sets what is forwarded: a simulcast layer, or the spatial one
 // where the source has them in one stream.
 func (s *sender) wantLayerLocked(layer int, temporal uint8, spatial, fps int) {
-	if s.pub.svcLocked() != nil {
+	if l := s.pub.first(); s.pub.svcLocked() != nil {
 		layer = 0
-	} else {
-		spatial = forward.MaxLayers - 1
+	} else if len(s.pub.layers) != 1 || l != nil && l.meter.early {
+		spatial = forward.MaxLayers - 1 // it has none
 	}
 	paused := s.selector.Wanted() < 0
 	s.selector.Want(layer, temporal)

@@ -25,6 +25,7 @@ type offerSpec struct {
 	noRED  bool
 	noRTX  bool
 	twcc   bool   // transport-wide numbers
+	vp9    bool   // in place of VP8
 	cert   string // makes another fingerprint
 	unique string // makes other ICE credentials
 }
@@ -117,11 +118,15 @@ func codecLines(kind string, o offerSpec) []string {
 		fmts = fmt.Sprintf("%d %d", ptVP8, ptRTX)
 		rtx = []string{fmt.Sprintf("a=rtpmap:%d rtx/90000", ptRTX), fmt.Sprintf("a=fmtp:%d apt=%d", ptRTX, ptVP8)}
 	}
+	codec := "VP8"
+	if o.vp9 {
+		codec = "VP9"
+	}
 	if o.twcc {
 		rtx = append(rtx, fmt.Sprintf("a=extmap:%d %s", idTWCC, negotiate.ExtTWCC))
 	}
 	return append([]string{
-		"m=video 9 UDP/TLS/RTP/SAVPF " + fmts, fmt.Sprintf("a=rtpmap:%d VP8/90000", ptVP8),
+		"m=video 9 UDP/TLS/RTP/SAVPF " + fmts, fmt.Sprintf("a=rtpmap:%d %s/90000", ptVP8, codec),
 		fmt.Sprintf("a=rtcp-fb:%d nack", ptVP8),
 		fmt.Sprintf("a=extmap:%d %s", idMid, negotiate.ExtMid), fmt.Sprintf("a=extmap:%d %s", idRID, negotiate.ExtRID),
 		fmt.Sprintf("a=extmap:%d %s", idRepaired, negotiate.ExtRepairedRID),

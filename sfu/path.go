@@ -44,7 +44,9 @@ type path struct {
 	estimate  congestion.Estimate                       // as of the last allocation
 	cost      int                                       // of the plan, bit/s
 	allocated time.Time
-	urgent    bool // overuse was seen since
+	urgent    bool      // overuse was seen since
+	base      int       // the lowest target since the link last was another
+	grownAt   time.Time // since when it carries much more
 
 	probe               probe
 	sentBytes, gotBytes uint64 // payloads of UDP, of RTP
@@ -68,6 +70,7 @@ func (t *transport) openPathLocked(now time.Time) {
 	for _, s := range t.media.slots {
 		if v := s.video; v != nil && v.selector.Wanted() > 0 {
 			v.selector.Want(p.firstLayer(), forward.AllTemporal)
+			v.selector.WantSpatial(p.firstLayer())
 		}
 	}
 }

@@ -109,7 +109,7 @@ func (s *sender) subscribeLocked(pub *publication) {
 	s.rewriter.Pause() // if the same source comes back, what lies between is no loss
 	s.asked, s.wantKey, s.replay = false, false, pub != nil && s.kind == "video"
 	s.slides = 0
-	s.selector.WantSpatial(forward.MaxLayers - 1)
+	s.selector.WantSpatial(s.t.media.path.firstLayer())
 	s.selector.WantSlides(0)
 	s.t.media.path.urgent = true
 	if pub == nil {

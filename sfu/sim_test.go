@@ -59,6 +59,7 @@ type simPub struct {
 	loud     bool
 	dark     bool
 	red      bool
+	svc      bool
 }
 
 func (s *sim) publisher(id string, layers ...*simEncoding) *simPub {
@@ -103,7 +104,11 @@ func (p *simPub) step(s *sim) {
 		p.audio()
 	}
 	if s.at()%simFrame == 0 {
-		p.picture()
+		if p.svc {
+			p.svcPicture()
+		} else {
+			p.picture()
+		}
 	}
 }
 
@@ -187,6 +192,7 @@ type simSub struct {
 	down *impair.Link[simPacket]
 	rec  *twcc.Recorder
 	seen simSeen
+	svc  *svcSeen // in place of VP8
 	base time.Time
 
 	lastFeedback, lastReport time.Time
@@ -279,6 +285,10 @@ func (u *simSub) take(s *sim, x simPacket, at time.Time) {
 	case ptRTX:
 		n.padding++
 	case ptVP8:
+		if u.svc != nil {
+			u.svc.take(x.p)
+			return
+		}
 		u.picture(s, x.p)
 	}
 }
