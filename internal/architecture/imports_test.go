@@ -53,7 +53,7 @@ func rules() map[string]rule {
 	all := map[string]rule{
 		"cmd/chatmed": {may: slices.Concat(wired, clinical, []string{
 			"api", "signaling", "waitingroom", "recording", "recording/capture", "recording/compose", "recording/journal", "recording/vault", "recording/wording", "sfu", "sfu/relay", "web",
-			consult, auth, "internal/clinical/emergency/places", "internal/limits", "internal/blob", "internal/fhir", "internal/loadtest", "internal/loadtest/pionsfu",
+			consult, auth, "internal/clinical/chat/provider", "internal/clinical/emergency/places", "internal/limits", "internal/blob", "internal/fhir", "internal/loadtest", "internal/loadtest/pionsfu",
 		})},
 		"api":         {may: append([]string{consult, auth, "internal/limits", "internal/fhir", "waitingroom", "recording/wording", "internal/clinical/emergency/places"}, clinical...)},
 		"signaling":   {may: []string{consult, auth, "sfu", "waitingroom", "recording"}},
@@ -113,6 +113,13 @@ func rules() map[string]rule {
 	all[screen+"/learned"] = rule{may: []string{screen + "/text"}, never: sockets}
 	all[screen+"/learned/train"] = rule{may: []string{screen, screen + "/learned"}, never: http}
 	all[screen+"/eval"] = rule{may: []string{screen}, never: http}
+	const chat = "internal/clinical/chat"
+	all[chat] = rule{may: []string{consult, chat + "/dialogue", chat + "/search"}, never: http}
+	all[chat+"/search"] = rule{never: sockets}
+	all[chat+"/dialogue"] = rule{may: []string{chat + "/search"}, never: sockets}
+	all[chat+"/provider"] = rule{may: []string{chat}}
+	// It measures the conversation as api composes it, with the screen.
+	all[chat+"/eval"] = rule{may: []string{chat, chat + "/search", screen}, never: http}
 	return all
 }
 
