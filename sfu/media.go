@@ -106,6 +106,7 @@ func codecOf(c negotiate.Codec) codecID {
 type inbound struct {
 	mid, kind, source string
 	muted             bool
+	nack              bool // it repeats what is asked for
 	rids              []string
 	pub               *publication
 	retired           []uint32 // SSRCs that a newer one has replaced

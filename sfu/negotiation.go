@@ -132,7 +132,10 @@ func (m *mediaState) publish(own []ownLine) {
 		if l == nil || l.source != in.Source || !slices.Equal(l.rids, md.RIDs) {
 			l = &inbound{mid: md.Mid, kind: md.Kind, source: in.Source, rids: md.RIDs}
 		}
-		l.muted = in.Muted
+		l.muted, l.nack = in.Muted, false
+		for _, c := range md.Usable() {
+			l.nack = l.nack || c.Asks("nack")
+		}
 		m.lines[md.Mid] = l
 		if len(md.RIDs) > 0 {
 			continue // simulcast is told apart by the rid of each packet

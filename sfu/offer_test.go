@@ -12,6 +12,7 @@ import (
 // Payload types and extension ids of the rig's offers.
 const (
 	ptOpus, ptRED, ptVP8, ptRTX  = 111, 63, 96, 97
+	ptOpusRTX                    = 121
 	idMid, idRID, idRepaired     = 4, 10, 11
 	idLevel, idOrientation       = 1, 13
 	idTWCC                       = 3
@@ -26,6 +27,7 @@ type offerSpec struct {
 	noRTX  bool
 	twcc   bool   // transport-wide numbers
 	vp9    bool   // in place of VP8
+	repeat bool   // sound is repeated, over RTX
 	cert   string // makes another fingerprint
 	unique string // makes other ICE credentials
 }
@@ -104,6 +106,11 @@ func codecLines(kind string, o offerSpec) []string {
 		fmts, red := fmt.Sprintf("%d", ptOpus), []string(nil)
 		if !o.noRED {
 			fmts, red = fmt.Sprintf("%d %d", ptRED, ptOpus), []string{fmt.Sprintf("a=rtpmap:%d red/48000/2", ptRED)}
+		}
+		if o.repeat {
+			fmts += fmt.Sprintf(" %d", ptOpusRTX)
+			red = append(red, fmt.Sprintf("a=rtcp-fb:%d nack", ptOpus), fmt.Sprintf("a=rtpmap:%d rtx/48000/2", ptOpusRTX),
+				fmt.Sprintf("a=fmtp:%d apt=%d", ptOpusRTX, ptOpus))
 		}
 		if o.twcc {
 			red = append(red, fmt.Sprintf("a=extmap:%d %s", idTWCC, negotiate.ExtTWCC))

@@ -300,8 +300,18 @@ func (m *mediaState) trustLocked(ssrc uint32) {
 }
 
 // repairedLocked reports whether what is missing is asked for: of a picture
-// always, of sound when it is recorded. Listeners do better with redundancy.
-func (pub *publication) repairedLocked() bool { return pub.kind == "video" || len(pub.taps) > 0 }
+// always, of sound when it is recorded, or when its publisher has offered to repeat
+// it and the repeat comes before its turn to be played.
+func (pub *publication) repairedLocked() bool {
+	if pub.kind == "video" || len(pub.taps) > 0 {
+		return true
+	}
+	return pub.line != nil && pub.line.nack && pub.owner.transport.media.rtt.value() <= soundRepeat
+}
+
+// soundRepeat is the round trip up to which a lost sound is asked for: a jitter
+// buffer waits about that long.
+const soundRepeat = 150 * time.Millisecond
 
 // nackLocked asks the publisher for what is missing (RFC 4585 section 6.2.1).
 func (l *layer) nackLocked(t *transport, now time.Time, out *udpmux.Batch) {

@@ -2,6 +2,7 @@ package sfu
 
 import (
 	"encoding/binary"
+	"strings"
 	"testing"
 	"time"
 
@@ -243,5 +244,44 @@ func TestPLIPassesThroughOnce(t *testing.T) {
 	}
 	if _, control := a.received(); keyFrameRequests(control) != 1 {
 		t.Errorf("asked %d times", keyFrameRequests(control))
+	}
+}
+
+// TestSoundIsRepeated: a lost sound is asked for where its publisher repeats it,
+// and repeated over RTX to who asks.
+func TestSoundIsRepeated(t *testing.T) {
+	for _, repeat := range []bool{true, false} {
+		r := newRig(t)
+		o := usual(1)
+		o.repeat = repeat
+		a, b := r.join("anna", o), r.join("bert", o)
+		a.received()
+		a.audio("one")
+		a.seq[ssrcMic]++ // lost
+		for _, text := range []string{"three", "four", "five"} {
+			a.audio(text)
+		}
+		_, control := a.received()
+		var asked int
+		for _, c := range control {
+			if n, ok := c.(*rtcp.TransportLayerNack); ok && n.MediaSSRC == ssrcMic {
+				asked++
+			}
+		}
+		if (asked > 0) != repeat {
+			t.Errorf("repeated %v, asked %d times", repeat, asked)
+		}
+		media, _ := b.received()
+		last := media[len(media)-1]
+		r.tick(50 * time.Millisecond)
+		b.received()
+		b.rtcp(&rtcp.TransportLayerNack{MediaSSRC: last.SSRC, Nacks: []rtcp.NackPair{{PacketID: last.SequenceNumber}}})
+		again, _ := b.received()
+		if got := len(again); got != map[bool]int{true: 1}[repeat] {
+			t.Fatalf("repeated %v, %d packets", repeat, got)
+		}
+		if repeat && (again[0].PayloadType != ptOpusRTX || !strings.HasSuffix(string(again[0].Payload), "five")) {
+			t.Errorf("repeated as %v", again[0])
+		}
 	}
 }

@@ -3,6 +3,7 @@ package negotiate
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -55,7 +56,7 @@ func supported(kind string, c Codec) bool {
 		return false
 	}
 	if kind == "audio" {
-		return (c.Name == "opus" || c.Name == "red") && c.Clock == 48000 && c.Channels == 2
+		return (c.Name == "opus" || c.Name == "red") && c.Clock == 48000 && c.Channels == 2 || c.Name == "rtx" && c.Clock == 48000
 	}
 	switch c.Name {
 	case "vp8", "vp9", "av1", "rtx":
@@ -71,6 +72,9 @@ func supported(kind string, c Codec) bool {
 func (m *Media) Forwardable() bool {
 	return !m.Rejected && (m.Kind == "audio" || m.Kind == "video") && len(m.Usable()) > 0
 }
+
+// Asks reports whether the codec was offered with a kind of feedback.
+func (c Codec) Asks(feedback string) bool { return slices.Contains(c.Feedback, feedback) }
 
 // Usable returns the codecs of m the server forwards, in the offer's order; an
 // rtx only where what it repairs is there too.
@@ -90,16 +94,30 @@ func (m *Media) Usable() []Codec {
 	return out
 }
 
-// keepFeedback reports whether the server acts on a kind of feedback. Audio is
-// not sent again: by the time it came it would be too late, and RED covers it.
-func keepFeedback(kind, fb string) bool {
+// keepFeedback reports whether the server acts on a kind of feedback. A sound that
+// we send is sent again over RTX only (a packet is never sealed twice under one
+// number); without it redundancy is all there is. repeats says that the m-line has
+// RTX, or is the client's own.
+func keepFeedback(kind, fb string, repeats bool) bool {
 	switch fb {
 	case "transport-cc":
 		return true
-	case "nack", "nack pli", "ccm fir":
+	case "nack":
+		return kind == "video" || repeats
+	case "nack pli", "ccm fir":
 		return kind == "video"
 	}
 	return false
+}
+
+// repeats reports whether a NACK on the line can be answered by the other side.
+func (m *Media) repeats(codecs []Codec, l Line) bool {
+	for _, c := range codecs {
+		if c.Name == "rtx" {
+			return true
+		}
+	}
+	return l.Receive
 }
 
 // Answer writes the answer to o.
@@ -155,12 +173,12 @@ func (o *Offer) writeMedia(line func(string, ...any), i int, p Params) {
 	line("a=mid:%s", m.Mid)
 	line("a=rtcp-mux")
 	line("a=rtcp-rsize")
-	writeCodecs(line, m.Kind, codecs)
+	writeCodecs(line, m.Kind, codecs, m.repeats(codecs, p.Accept[m.Mid]))
 	o.writeExtensions(line, m)
 	writeLine(line, m, p.Accept[m.Mid])
 }
 
-func writeCodecs(line func(string, ...any), kind string, codecs []Codec) {
+func writeCodecs(line func(string, ...any), kind string, codecs []Codec, repeats bool) {
 	for _, c := range codecs {
 		name := c.Name
 		switch name {
@@ -176,7 +194,7 @@ func writeCodecs(line func(string, ...any), kind string, codecs []Codec) {
 			line("a=fmtp:%d %s", c.PT, c.Fmtp)
 		}
 		for _, fb := range c.Feedback {
-			if keepFeedback(kind, fb) {
+			if keepFeedback(kind, fb, repeats) {
 				line("a=rtcp-fb:%d %s", c.PT, fb)
 			}
 		}

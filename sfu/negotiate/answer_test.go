@@ -142,3 +142,49 @@ func TestPionTakesTheAnswer(t *testing.T) {
 		t.Fatalf("%v\n%s", err, answer)
 	}
 }
+
+// A lost sound is asked for where the client repeats it, and promised again only
+// over RTX.
+func TestSoundIsRepeated(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		line negotiate.Line
+		rtx  bool
+		want bool
+	}{
+		{"the client's own", negotiate.Line{Receive: true}, false, true},
+		{"a slot without RTX", negotiate.Line{SSRC: 5, StreamID: "s", TrackID: "t"}, false, false},
+		{"a slot with RTX", negotiate.Line{SSRC: 5, RTX: 6, StreamID: "s", TrackID: "t"}, true, true},
+	} {
+		o := parse(t, sample(t, "chromium-plain"))
+		var mid string
+		for i := range o.Media {
+			m := &o.Media[i]
+			if m.Kind != "audio" || mid != "" {
+				continue
+			}
+			mid = m.Mid
+			m.Direction = negotiate.SendOnly
+			if !tt.line.Receive {
+				m.Direction = negotiate.RecvOnly
+			}
+			for j := range m.Codecs {
+				if m.Codecs[j].Name == "opus" {
+					m.Codecs[j].Feedback = append(m.Codecs[j].Feedback, "nack")
+					if tt.rtx {
+						m.Codecs = append(m.Codecs, negotiate.Codec{PT: 121, Name: "rtx", Clock: 48000, Channels: 2, APT: m.Codecs[j].PT, Fmtp: "apt=111"})
+					}
+				}
+			}
+		}
+		p := params(o)
+		p.Accept[mid] = tt.line
+		answer := o.Answer(p)
+		if got := strings.Contains(answer, "a=rtcp-fb:111 nack\r\n"); got != tt.want {
+			t.Errorf("%s: nack %v", tt.name, got)
+		}
+		if got := strings.Contains(answer, "a=rtpmap:121 rtx/48000"); got != tt.rtx {
+			t.Errorf("%s: RTX %v", tt.name, got)
+		}
+	}
+}
