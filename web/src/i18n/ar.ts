@@ -203,14 +203,6 @@ export const ar: Catalogue<Required<Plural>> = {
   'banner.noGrant': 'غير مسموح لك بذلك في هذه الاستشارة.',
   'banner.notStarted': 'لم تبدأ الاستشارة بعد، فلا شيء لإنهائه. يمكنك المغادرة ببساطة.',
 
-  'quality.label': 'الاتصال: {quality}',
-  'quality.good': 'جيد',
-  'quality.fair': 'متوسط',
-  'quality.poor': 'ضعيف',
-  'quality.lost': 'مقطوع',
-  'quality.unknown': 'قيد القياس',
-  'quality.poorAdvice': 'اتصالك ضعيف. إيقاف الكاميرا يحسّن الصوت.',
-
   'chat.title': 'الرسائل',
   'chat.empty': 'لا توجد رسائل بعد. كل من في المكالمة يقرأ ما تكتبه.',
   'chat.input': 'رسالتك',

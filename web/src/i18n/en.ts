@@ -177,14 +177,6 @@ export const en = {
   'banner.notStarted':
     'The consultation has not begun yet, so there is nothing to end. You can simply leave.',
 
-  'quality.label': 'Connection: {quality}',
-  'quality.good': 'good',
-  'quality.fair': 'fair',
-  'quality.poor': 'weak',
-  'quality.lost': 'lost',
-  'quality.unknown': 'being measured',
-  'quality.poorAdvice': 'Your connection is weak. Turning your camera off helps the sound.',
-
   'chat.title': 'Chat',
   'chat.empty': 'No messages yet. Everyone in the call can read what you write.',
   'chat.input': 'Your message',

@@ -193,14 +193,6 @@ export const fr: Catalogue<{ one: string; many: string; other: string }> = {
   'banner.notStarted':
     'La consultation n’a pas encore commencé : il n’y a rien à terminer. Vous pouvez partir.',
 
-  'quality.label': 'Connexion : {quality}',
-  'quality.good': 'bonne',
-  'quality.fair': 'moyenne',
-  'quality.poor': 'faible',
-  'quality.lost': 'perdue',
-  'quality.unknown': 'mesure en cours',
-  'quality.poorAdvice': 'Votre connexion est faible. Couper votre caméra aide le son.',
-
   'chat.title': 'Messages',
   'chat.empty': 'Aucun message. Tous les participants peuvent lire ce que vous écrivez.',
   'chat.input': 'Votre message',

@@ -2,6 +2,9 @@ import { signal } from '@preact/signals';
 import { ar } from './ar';
 import { en } from './en';
 import { fr } from './fr';
+import { network as arNetwork } from './network/ar';
+import { network as enNetwork } from './network/en';
+import { network as frNetwork } from './network/fr';
 import { recording as arRecording } from './recording/ar';
 import { recording as enRecording } from './recording/en';
 import { recording as frRecording } from './recording/fr';
@@ -11,7 +14,7 @@ export type Language = (typeof languages)[number];
 
 export const languageNames: Record<Language, string> = { en: 'English', fr: 'Français', ar: 'العربية' };
 
-type English = typeof en & typeof enRecording;
+type English = typeof en & typeof enNetwork & typeof enRecording;
 export type Key = keyof English;
 
 /** Every form a language may need; `other` is the one that always exists. */
@@ -39,9 +42,9 @@ type Params<K extends Key> = [Names<English[K]>] extends [never]
 export type PlainKey = { [K in Key]: Params<K> extends [] ? K : never }[Key];
 
 export const catalogues: Record<Language, Catalogue<Plural, English>> = {
-  en: { ...en, ...enRecording },
-  fr: { ...fr, ...frRecording },
-  ar: { ...ar, ...arRecording },
+  en: { ...en, ...enNetwork, ...enRecording },
+  fr: { ...fr, ...frNetwork, ...frRecording },
+  ar: { ...ar, ...arNetwork, ...arRecording },
 };
 
 /** The language of the page. Components that call `t()` follow it. */

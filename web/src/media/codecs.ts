@@ -1,3 +1,5 @@
+import type { WantedLayer } from '../signal/messages';
+
 /**
  * Which codecs are offered. The lists are trimmed because every entry costs
  * time in both parsers: the full set of Chromium makes the server's part of a
@@ -68,15 +70,81 @@ export function parseCodec(name: string | null): VideoCodec | undefined {
   return videoCodecs.find((c) => c === name);
 }
 
-/** Three simulcast layers, lowest first as their rids must be offered; bits per second. */
-export function cameraEncodings(codec: VideoCodec | undefined): RTCRtpEncodingParameters[] {
-  const layers: RTCRtpEncodingParameters[] = [
-    { rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 150_000 },
-    { rid: 'h', scaleResolutionDownBy: 2, maxBitrate: 500_000 },
-    { rid: 'f', scaleResolutionDownBy: 1, maxBitrate: 1_500_000 },
+/** One encoding as we would send it: its name, the largest part of the picture, the most it may take (bit/s). */
+interface Layer {
+  rid: string;
+  scaleResolutionDownBy: number;
+  maxBitrate: number;
+  maxFramerate?: number;
+  /** False: at this size it would add nothing. */
+  active: boolean;
+}
+
+/** What each camera encoding is worth, lowest first as their rids must be offered; about 180, 360 and 720 lines. */
+const CAMERA = [
+  { rid: 'q', maxBitrate: 150_000 },
+  { rid: 'h', maxBitrate: 500_000 },
+  { rid: 'f', maxBitrate: 1_500_000 },
+] as const;
+
+/**
+ * The encodings of a camera whose picture has `lines` on its short side (0: not
+ * known yet): three from 720, two from 360, else one. The offer always names
+ * three, as their number can't be changed later; what is too many stays inactive.
+ */
+export function cameraLayers(lines: number): Layer[] {
+  const count = lines === 0 || lines >= 720 ? 3 : lines >= 360 ? 2 : 1;
+  return CAMERA.map((layer, i) => ({
+    ...layer,
+    scaleResolutionDownBy: Math.max(1, 2 ** (count - 1 - i)),
+    active: i < count,
+  }));
+}
+
+/** A screen: as it is for reading, and a small slow one for links that carry no more. */
+export function screenLayers(): Layer[] {
+  return [
+    { rid: 'q', scaleResolutionDownBy: 2, maxBitrate: 250_000, maxFramerate: 5, active: true },
+    { rid: 'f', scaleResolutionDownBy: 1, maxBitrate: 2_500_000, maxFramerate: 15, active: true },
   ];
+}
+
+/** As addTransceiver takes them. */
+export function encodings(layers: Layer[], codec: VideoCodec | undefined): RTCRtpEncodingParameters[] {
   // Without a scalability mode Chromium takes several VP9 or AV1 encodings for
   // spatial layers of one stream.
   if (codec !== 'vp9' && codec !== 'av1') return layers;
   return layers.map((l) => ({ ...l, scalabilityMode: 'L1T1' }) as RTCRtpEncodingParameters);
+}
+
+/**
+ * The encodings to set: `now` are the sender's, `own` what the picture is worth,
+ * `wanted` the server's word, if there is any. Null when nothing changes.
+ */
+export function adapted(
+  now: readonly RTCRtpEncodingParameters[],
+  own: readonly Layer[],
+  wanted: readonly WantedLayer[] | undefined,
+): RTCRtpEncodingParameters[] | null {
+  const next = now.map((encoding) => {
+    const layer = own.find((l) => l.rid === encoding.rid) ?? (own.length === 1 ? own[0] : undefined);
+    const asked = wanted?.find((w) => w.rid === (encoding.rid ?? null));
+    if (!layer && !asked) return encoding;
+    const most = Math.min(layer?.maxBitrate ?? Infinity, asked?.max_bitrate ?? Infinity);
+    return {
+      ...encoding,
+      active: (layer?.active ?? true) && (asked?.active ?? true),
+      ...(Number.isFinite(most) ? { maxBitrate: most } : {}),
+      ...(layer ? { scaleResolutionDownBy: layer.scaleResolutionDownBy } : {}),
+    };
+  });
+  return next.every((n, i) => same(n, now[i])) ? null : next;
+}
+
+function same(a: RTCRtpEncodingParameters, b: RTCRtpEncodingParameters | undefined): boolean {
+  return (
+    a.active === b?.active &&
+    a.maxBitrate === b?.maxBitrate &&
+    (a.scaleResolutionDownBy ?? 1) === (b?.scaleResolutionDownBy ?? 1)
+  );
 }

@@ -1,8 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { cameraEncodings, parseCodec, pickAudio, pickVideo, videoCodecs } from './codecs';
+import {
+  adapted,
+  cameraLayers,
+  encodings,
+  parseCodec,
+  pickAudio,
+  pickVideo,
+  screenLayers,
+  videoCodecs,
+} from './codecs';
 import { problemOf } from './devices';
 import { loudness } from './level';
-import { isSilent, judge, sample, steady, type Sample } from './quality';
+import { concealedShare, frozenShare, inbound, isSilent, sample } from './quality';
 
 const named = (name: string, message = '') => Object.assign(new Error(message), { name });
 
@@ -49,9 +58,51 @@ describe('codecs', () => {
   });
 
   it('offers simulcast lowest first', () => {
-    expect(cameraEncodings(undefined).map((e) => e.rid)).toEqual(['q', 'h', 'f']);
-    expect(cameraEncodings('vp9')[0]).toMatchObject({ rid: 'q', scalabilityMode: 'L1T1' });
-    expect(cameraEncodings('vp8')[0]).not.toHaveProperty('scalabilityMode');
+    const all = cameraLayers(0);
+    expect(encodings(all, undefined).map((e) => e.rid)).toEqual(['q', 'h', 'f']);
+    expect(encodings(all, 'vp9')[0]).toMatchObject({ rid: 'q', scalabilityMode: 'L1T1' });
+    expect(encodings(all, 'vp8')[0]).not.toHaveProperty('scalabilityMode');
+  });
+
+  it.each([
+    [0, [4, 2, 1], 3],
+    [1080, [4, 2, 1], 3],
+    [720, [4, 2, 1], 3],
+    [480, [2, 1, 1], 2],
+    [360, [2, 1, 1], 2],
+    [240, [1, 1, 1], 1],
+  ])('sends a picture of %i lines in sizes %o, %i of them', (lines, scales, count) => {
+    const layers = cameraLayers(lines);
+    expect(layers.map((l) => l.scaleResolutionDownBy)).toEqual(scales);
+    expect(layers.filter((l) => l.active)).toHaveLength(count);
+  });
+
+  it('sends what is wanted, within what the picture is worth', () => {
+    const now = encodings(cameraLayers(720), undefined);
+    expect(adapted(now, cameraLayers(720), undefined)).toBeNull();
+    const wanted = [
+      { rid: 'q', active: true, max_bitrate: 90_000 },
+      { rid: 'h', active: true, max_bitrate: 9_000_000 },
+      { rid: 'f', active: false, max_bitrate: null },
+    ];
+    const next = adapted(now, cameraLayers(720), wanted)!;
+    expect(next.map((e) => [e.active, e.maxBitrate])).toEqual([
+      [true, 90_000],
+      [true, 500_000],
+      [false, 1_500_000],
+    ]);
+    // The bound goes when the server no longer has one.
+    const free = wanted.map((w) => ({ ...w, active: true, max_bitrate: null }));
+    expect(adapted(next, cameraLayers(720), free)).toEqual(now);
+    // A small picture has no third size, whatever is wanted.
+    expect(adapted(now, cameraLayers(480), free)!.map((e) => e.active)).toEqual([true, true, false]);
+  });
+
+  it('bounds a sender without names, and sound', () => {
+    const one = adapted([{ active: true }], [], [{ rid: null, active: true, max_bitrate: 16_000 }]);
+    expect(one).toEqual([{ active: true, maxBitrate: 16_000 }]);
+    expect(adapted([{ active: true }], [], undefined)).toBeNull();
+    expect(screenLayers().map((l) => l.rid)).toEqual(['q', 'f']);
   });
 
   it('knows its names', () => {
@@ -61,71 +112,46 @@ describe('codecs', () => {
   });
 });
 
-describe('quality', () => {
-  const at = (more: Partial<Sample>): Sample => ({
-    at: 0,
-    bytesSent: 0,
-    bytesReceived: 0,
-    packetsReceived: 0,
-    packetsLost: 0,
-    roundTrip: 40,
-    remoteLoss: 0,
-    ...more,
-  });
-  const zero = at({});
+describe('the counters', () => {
+  const zero = { bytesSent: 0, bytesReceived: 0 };
 
-  it.each([
-    [{ packetsReceived: 100, bytesReceived: 1 }, 'good'],
-    [{ packetsReceived: 92, packetsLost: 8, bytesReceived: 1 }, 'fair'],
-    [{ packetsReceived: 80, packetsLost: 20, bytesReceived: 1 }, 'poor'],
-    [{ packetsReceived: 100, roundTrip: 400, bytesReceived: 1 }, 'fair'],
-    [{ packetsReceived: 100, roundTrip: 900, bytesReceived: 1 }, 'poor'],
-    [{ packetsReceived: 100, remoteLoss: 0.3, bytesReceived: 1 }, 'poor'],
-    [{ roundTrip: null }, 'unknown'],
-    [{ bytesSent: 50_000 }, 'lost'],
-  ] as const)('judges %o as %s', (more, quality) => expect(judge(zero, at(more))).toBe(quality));
-
-  it('is not silent while nothing is sent', () => {
-    expect(isSilent(zero, at({ bytesSent: 300 }))).toBe(false);
-    expect(isSilent(zero, at({ bytesSent: 5_000, bytesReceived: 40 }))).toBe(false);
-    expect(isSilent(zero, at({ bytesSent: 5_000 }))).toBe(true);
+  it('are not silent while nothing is sent', () => {
+    expect(isSilent(zero, { bytesSent: 300, bytesReceived: 0 })).toBe(false);
+    expect(isSilent(zero, { bytesSent: 5_000, bytesReceived: 40 })).toBe(false);
+    expect(isSilent(zero, { bytesSent: 5_000, bytesReceived: 0 })).toBe(true);
   });
 
-  it('changes its word only on the second sight, but tells a loss at once', () => {
-    expect(steady('unknown', ['fair'])).toBe('fair');
-    expect(steady('good', ['good', 'fair'])).toBe('good');
-    expect(steady('good', ['fair', 'fair'])).toBe('fair');
-    expect(steady('good', ['good', 'lost'])).toBe('lost');
+  it('are those of the pair in use, and of what comes by m-line', () => {
+    const report = [
+      { type: 'candidate-pair', state: 'in-progress', nominated: true, bytesSent: 10, bytesReceived: 20 },
+      { type: 'candidate-pair', state: 'waiting', nominated: false, bytesSent: 99 },
+      { type: 'inbound-rtp', mid: '2', packetsReceived: 5, concealedSamples: 9, totalSamplesReceived: 90 },
+      { type: 'inbound-rtp', mid: '3', packetsReceived: 7, framesDecoded: 4, totalFreezesDuration: 0.5 },
+      { type: 'inbound-rtp', packetsReceived: 7 },
+      { type: 'outbound-rtp', mid: '0' },
+    ];
+    expect(sample(report)).toEqual({ bytesSent: 10, bytesReceived: 20 });
+    expect([...inbound(report)]).toEqual([
+      ['2', { packets: 5, concealed: 9, samples: 90, frames: 0, frozen: 0 }],
+      ['3', { packets: 7, concealed: 0, samples: 0, frames: 4, frozen: 0.5 }],
+    ]);
   });
 
-  it('adds up the counters', () => {
-    const s = sample(
-      [
-        {
-          type: 'candidate-pair',
-          state: 'succeeded',
-          nominated: true,
-          bytesSent: 10,
-          bytesReceived: 20,
-          currentRoundTripTime: 0.05,
-        },
-        { type: 'candidate-pair', state: 'waiting', bytesSent: 99, nominated: false },
-        { type: 'inbound-rtp', packetsReceived: 5, packetsLost: 1 },
-        { type: 'inbound-rtp', packetsReceived: 7, packetsLost: 0 },
-        { type: 'remote-inbound-rtp', fractionLost: 0.1 },
-        { type: 'remote-inbound-rtp', fractionLost: 0.02 },
-      ],
-      5,
-    );
-    expect(s).toEqual({
-      at: 5,
-      bytesSent: 10,
-      bytesReceived: 20,
-      packetsReceived: 12,
-      packetsLost: 1,
-      roundTrip: 50,
-      remoteLoss: 0.1,
-    });
+  it('tell how much of the sound was made up, where any came', () => {
+    const before = { packets: 10, concealed: 100, samples: 1_000, frames: 0, frozen: 0 };
+    const after = { ...before, packets: 20, concealed: 150, samples: 2_000 };
+    expect(concealedShare(before, after)).toBe(0.05);
+    expect(concealedShare(before, { ...after, packets: 10 })).toBeUndefined();
+    expect(concealedShare(undefined, after)).toBeUndefined();
+    // A new connection begins anew.
+    expect(concealedShare(after, before)).toBeUndefined();
+  });
+
+  it('tell how long the picture stood still, where any came', () => {
+    const before = { packets: 10, concealed: 0, samples: 0, frames: 50, frozen: 1 };
+    expect(frozenShare(before, { ...before, packets: 20, frames: 90, frozen: 1.5 }, 5)).toBe(0.1);
+    expect(frozenShare(before, { ...before, packets: 20 }, 5)).toBe(1);
+    expect(frozenShare(before, before, 5)).toBeUndefined();
   });
 });
 

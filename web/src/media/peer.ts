@@ -1,6 +1,9 @@
-import type { Publication, Source } from '../signal/messages';
-import { cameraEncodings, prefer, type VideoCodec } from './codecs';
+import type { Publication, Source, WantedLayer } from '../signal/messages';
+import { adapted, cameraLayers, encodings, prefer, screenLayers, type VideoCodec } from './codecs';
 import type { Tracks } from './local';
+
+/** The encodings the server wants, by source. */
+export type SendWish = Partial<Record<Source, readonly WantedLayer[]>>;
 
 export interface PeerEvents {
   connection: (state: RTCPeerConnectionState) => void;
@@ -23,6 +26,10 @@ export class Peer {
   private readonly own = new Map<Source, RTCRtpTransceiver>();
   private slotCount = 0;
   private pending = false;
+  /** What the server wants of our pictures, as it said last. */
+  private wanted: SendWish = {};
+  /** setParameters of a sender must not overlap. */
+  private tuning: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly options: PeerOptions,
@@ -79,6 +86,13 @@ export class Peer {
   async setTrack(source: Source, track: MediaStreamTrack | null): Promise<void> {
     if (this.pc.signalingState === 'closed') return;
     await this.own.get(source)?.sender.replaceTrack(track);
+    if (track) this.tune(source);
+  }
+
+  /** Sends what is wanted and no more, of the sources named. */
+  want(wish: SendWish): void {
+    this.wanted = wish;
+    for (const source of this.own.keys()) this.tune(source);
   }
 
   async setTracks(tracks: Tracks): Promise<void> {
@@ -129,11 +143,39 @@ export class Peer {
     const codec = kind === 'video' ? this.options.codec : undefined;
     const transceiver = this.pc.addTransceiver(kind, {
       direction: 'sendonly',
-      ...(source === 'camera' ? { sendEncodings: cameraEncodings(codec) } : {}),
-      ...(source === 'screen' ? { sendEncodings: [{ maxBitrate: 2_500_000 }] } : {}),
+      ...(kind === 'video' ? { sendEncodings: encodings(layersOf(source, null), codec) } : {}),
     });
     prefer(transceiver, kind, true, codec);
     this.own.set(source, transceiver);
     this.pending = true;
   }
+
+  private tune(source: Source): void {
+    this.tuning = this.tuning.then(() => this.setEncodings(source)).catch(() => undefined);
+  }
+
+  private async setEncodings(source: Source): Promise<void> {
+    const sender = this.own.get(source)?.sender;
+    if (!sender || this.pc.signalingState === 'closed') return;
+    const parameters = sender.getParameters();
+    const next = adapted(parameters.encodings, layersOf(source, sender.track), this.wanted[source]);
+    const preference = preferenceOf(source);
+    if (!next && (preference === undefined || parameters.degradationPreference === preference)) return;
+    if (next) parameters.encodings = next;
+    if (preference !== undefined) parameters.degradationPreference = preference;
+    await sender.setParameters(parameters);
+  }
+}
+
+/** A face is read by its movement, a screen by its letters. */
+function preferenceOf(source: Source): RTCDegradationPreference | undefined {
+  if (source === 'camera') return 'maintain-framerate';
+  return source === 'screen' ? 'maintain-resolution' : undefined;
+}
+
+function layersOf(source: Source, track: MediaStreamTrack | null) {
+  if (source === 'screen') return screenLayers();
+  if (source !== 'camera') return [];
+  const { width = 0, height = 0 } = track?.getSettings() ?? {};
+  return cameraLayers(Math.min(width, height));
 }

@@ -1,8 +1,8 @@
 import type { Publication, Slot, Source } from '../signal/messages';
 import type { VideoCodec } from './codecs';
 import { Monitor } from './monitor';
-import { Peer } from './peer';
-import type { Quality } from './quality';
+import { Peer, type SendWish } from './peer';
+import type { Counters } from './quality';
 import type { LocalMedia } from './local';
 import { slotView, type Views } from './views';
 
@@ -26,7 +26,10 @@ export interface TransportEvents {
   slots: (slots: Slot[]) => void;
   /** Whether sound and picture are flowing as far as we know. */
   interrupted: (is: boolean) => void;
-  quality: (q: Quality) => void;
+  /** The counters of the connection, twice a second. */
+  counters: (counters: readonly Counters[]) => void;
+  /** Whether nothing comes back of what we send. */
+  silent: (is: boolean) => void;
 }
 
 export interface TransportOptions {
@@ -51,6 +54,8 @@ export class Transport {
   private failures = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private closed = false;
+  /** What the server wants sent; it holds for a replacement too. */
+  private wish: SendWish = {};
   /** Raised by each `prepare`: work begun for an earlier join must not take effect. */
   private epoch = 0;
   private readonly monitor: Monitor;
@@ -64,8 +69,11 @@ export class Transport {
   ) {
     this.monitor = new Monitor({
       stats: () => this.peer?.stats() ?? Promise.resolve(null),
-      quality: events.quality,
-      silent: () => this.replace(),
+      counters: events.counters,
+      silent: (is) => {
+        events.silent(is);
+        if (is) this.replace();
+      },
     });
     addEventListener('online', this.check);
   }
@@ -87,6 +95,7 @@ export class Transport {
   /** Throws away what there was and makes the offer of a new join. */
   async prepare(): Promise<{ offer: string; publications: Publication[] }> {
     this.epoch++;
+    this.wish = {};
     const warmed = await this.takeWarmed();
     if (warmed) {
       this.peer = warmed;
@@ -159,6 +168,12 @@ export class Transport {
 
   setTrack(source: Source, track: MediaStreamTrack | null): void {
     for (const peer of [this.peer, this.retiring]) peer?.setTrack(source, track).catch(() => undefined);
+  }
+
+  /** Sends of each source named what is wanted, and no more. */
+  want(wish: SendWish): void {
+    this.wish = { ...this.wish, ...wish };
+    this.peer?.want(this.wish);
   }
 
   publishes(source: Source): boolean {
@@ -285,6 +300,7 @@ export class Transport {
     const stale = () => this.closed || this.epoch !== epoch;
     if (stale()) return;
     const next = this.create(Math.max(FIRST_SLOTS, this.slots.length));
+    next.want(this.wish);
     if (this.local.tracks.screen) next.addScreen();
     try {
       await next.setTracks(this.local.tracks);

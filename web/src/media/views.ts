@@ -5,6 +5,12 @@
  */
 export type ViewName = string;
 
+/** Told which elements show which slot. */
+export interface Watcher {
+  add(element: HTMLMediaElement, view: ViewName): void;
+  remove(element: HTMLMediaElement): void;
+}
+
 export function slotView(videoMid: string): ViewName {
   return `slot:${videoMid}`;
 }
@@ -17,7 +23,10 @@ export class Views {
   private sink = '';
 
   /** `blocked` is told when the browser refuses to play sound without a tap, and when it does again. */
-  constructor(private readonly blocked: (is: boolean) => void) {}
+  constructor(
+    private readonly blocked: (is: boolean) => void,
+    private readonly watcher?: Watcher,
+  ) {}
 
   /** Gives a view its tracks; none removes it. Elements showing it follow. */
   set(view: ViewName, tracks: readonly (MediaStreamTrack | null)[]): void {
@@ -42,8 +51,10 @@ export class Views {
 
   attach(view: ViewName, element: HTMLMediaElement): () => void {
     this.elements.set(element, view);
+    this.watcher?.add(element, view);
     this.show(element, view);
     return () => {
+      this.watcher?.remove(element);
       this.elements.delete(element);
       this.silenced.delete(element);
       element.srcObject = null;

@@ -4,6 +4,7 @@ import type {
   EmergencyInfo,
   EndReason,
   Participant,
+  QualityInfo,
   QueueTicket,
   RecordingInfo,
   Role,
@@ -38,6 +39,10 @@ export interface Model {
   emergency: EmergencyInfo | null;
   /** Null where this consultation is not recorded at all. */
   recording: Recording | null;
+  /** How the call is for us; null before it was judged. */
+  quality: QualityInfo | null;
+  /** Who speaks, or spoke last. */
+  speaker: string | null;
 }
 
 export const outside: Model = {
@@ -57,6 +62,8 @@ export const outside: Model = {
   note: null,
   emergency: null,
   recording: null,
+  quality: null,
+  speaker: null,
 };
 
 /** The model after one server message. `now` is in milliseconds since 1970. */
@@ -86,6 +93,10 @@ export function apply(m: Model, message: ServerMessage, now: number): Model {
       return { ...m, queue: message.tickets };
     case 'recording':
       return { ...m, recording: take(m.recording, message, now) };
+    case 'quality':
+      return { ...m, quality: message };
+    case 'speaker':
+      return { ...m, speaker: message.participant_id };
     case 'session':
       return { ...m, session: message.session };
     case 'ended':
@@ -93,6 +104,7 @@ export function apply(m: Model, message: ServerMessage, now: number): Model {
     case 'moved':
       return end(m, 'moved', now);
     case 'ack':
+    case 'send':
     case 'pong':
     case 'error':
       return m;
@@ -160,6 +172,8 @@ export interface Tile {
   micMuted: boolean;
   /** Whether a picture is to be expected. */
   picture: boolean;
+  /** Something is wrong where it is made: nothing comes of it. */
+  stalled: { picture: boolean; sound: boolean };
 }
 
 /** Everyone else in the call, the doctor first, then by arrival; screens before cameras. */
@@ -183,6 +197,7 @@ export function tiles(m: Pick<Model, 'participants' | 'slots'>): Tile[] {
         videoMid: mid,
         micMuted: true,
         picture: mid !== null,
+        stalled: { picture: p.sources.screen.stalled === true, sound: false },
       });
     }
     const mid = slot('camera');
@@ -193,6 +208,10 @@ export function tiles(m: Pick<Model, 'participants' | 'slots'>): Tile[] {
       videoMid: mid,
       micMuted: p.sources.microphone?.muted ?? true,
       picture: mid !== null && p.sources.camera?.muted === false,
+      stalled: {
+        picture: p.sources.camera?.stalled === true,
+        sound: p.sources.microphone?.stalled === true,
+      },
     });
   }
   return [...screens, ...cameras];

@@ -13,6 +13,7 @@ import {
   type Slot,
   type Source,
 } from '../signal/messages';
+import { Adaptation } from './adaptation';
 import { Farewell } from './ending';
 import { apply, end, newestNote, outside, slotsNeeded, type Ending, type Model } from './model';
 import { callNews } from './news';
@@ -46,6 +47,11 @@ export class Room extends RoomState {
   readonly own: OwnMedia;
   readonly farewell = new Farewell(() => this.ask(() => this.link?.request({ type: 'end' })));
   readonly recorder = new Recorder(this, (m) => this.wish((link) => link.request(m)));
+
+  readonly adaptation = new Adaptation(() => this.model.value, this.sight, {
+    send: (m) => this.link?.send(m),
+    want: (wish) => this.transport?.want(wish),
+  });
 
   private readonly chime = new Chime();
   private transport: Transport | null = null;
@@ -180,7 +186,8 @@ export class Room extends RoomState {
       {
         slots: (slots) => (this.model.value = { ...this.model.value, slots }),
         interrupted: (is) => (this.interrupted.value = is),
-        quality: (q) => (this.quality.value = q),
+        counters: (c) => this.adaptation.counters(c),
+        silent: (is) => (this.silent.value = is),
       },
     );
     return this.transport;
@@ -270,9 +277,11 @@ export class Room extends RoomState {
       return;
     }
     this.model.value = now;
+    this.adaptation.receive(message);
     switch (message.type) {
       case 'resumed':
         if (message.state === 'waiting') break;
+        this.adaptation.again();
         if (this.transport?.answered === true) {
           this.transport.setSlots(message.slots);
           this.transport.resume();
@@ -307,6 +316,7 @@ export class Room extends RoomState {
     this.held = null;
     if (!applied) return;
     this.model.value = now;
+    this.adaptation.again();
     this.noteChanges(before, now);
     for (const message of held) this.receive(message);
   }
@@ -377,7 +387,7 @@ export class Room extends RoomState {
       this.returning.value = false;
       this.down.value = false;
       this.interrupted.value = false;
-      this.quality.value = 'unknown';
+      this.silent.value = false;
       this.chatOpen.value = false;
       this.model.value = { ...this.model.value, secret: null };
     });

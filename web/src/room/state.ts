@@ -1,7 +1,7 @@
 import { computed, signal, type ReadonlySignal, type Signal } from '@preact/signals';
 import type { PlainKey } from '../i18n';
 import { idleState, type LocalState } from '../media/local';
-import type { Quality } from '../media/quality';
+import { Sight } from '../media/sight';
 import { Views } from '../media/views';
 import { SignalError } from '../signal/messages';
 import { refusal } from './refusals';
@@ -26,7 +26,8 @@ export class RoomState {
   /** The socket is down and being restored. */
   readonly down = signal(false);
   readonly interrupted = signal(false);
-  readonly quality: Signal<Quality> = signal('unknown');
+  /** Nothing comes back of what we send: the server's word about it is old. */
+  readonly silent = signal(false);
   readonly soundBlocked = signal(false);
   /** The reason of a refusal that ends the attempt. */
   readonly failure: Signal<string | null> = signal(null);
@@ -48,7 +49,8 @@ export class RoomState {
     if (this.chatOpen.value) return 0;
     return chat.slice(this.read.value).filter((c) => c.participant_id !== selfId).length;
   });
-  readonly views = new Views((is) => (this.soundBlocked.value = is));
+  protected readonly sight = new Sight();
+  readonly views = new Views((is) => (this.soundBlocked.value = is), this.sight);
   /** Loudness of the own microphone, 0 to 1, outside the call. */
   readonly level = signal(0);
   /** Whether the microphone has picked up a voice. */

@@ -29,7 +29,8 @@ export interface Participant {
   name: string;
   state: 'connected' | 'away';
   self: boolean;
-  sources: Partial<Record<Source, { muted: boolean }>>;
+  /** `stalled`: it is not muted, and nothing comes of it. */
+  sources: Partial<Record<Source, { muted: boolean; stalled?: boolean }>>;
 }
 
 export interface ChatMessage {
@@ -166,6 +167,37 @@ export interface RecordingInfo {
   wordings?: Wording[];
 }
 
+/** What of the pictures is wanted, by source; `rid` as in the offer. */
+export interface WantedLayer {
+  rid: string | null;
+  active: boolean;
+  max_bitrate: number | null;
+}
+
+/** How the call is for this client. */
+export interface QualityInfo {
+  level: 'excellent' | 'good' | 'poor' | 'bad' | 'lost';
+  score: number;
+  why: 'loss' | 'delay' | 'jitter' | 'bandwidth' | 'freezes' | 'silence' | null;
+  direction: 'down' | 'up' | null;
+  /** The least that any slot gets. */
+  video: 'full' | 'layer' | 'slideshow' | 'paused';
+  audio: 'full' | 'redundant' | 'reduced';
+}
+
+export interface SlotView {
+  slot: number;
+  width: number;
+  height: number;
+  visible: boolean;
+}
+
+export interface SlotStats {
+  slot: number;
+  concealed?: number;
+  frozen?: number;
+}
+
 interface Seat {
   participant_id: string;
   secret: string;
@@ -207,6 +239,8 @@ export type ClientMessage =
   | { type: 'eject'; participant_id: string }
   | { type: 'consent'; decision: Decision; wording_id?: string; language?: string }
   | { type: 'record'; on: boolean }
+  | { type: 'view'; slots: SlotView[] }
+  | { type: 'stats'; slots: SlotStats[] }
   | { type: 'end' }
   | { type: 'leave' }
   | { type: 'ping' }
@@ -263,6 +297,9 @@ export type ServerMessage =
   | ({ type: 'presence' } & DoctorState)
   | { type: 'session'; session: SessionInfo }
   | ({ type: 'recording' } & RecordingInfo)
+  | { type: 'send'; sources: Partial<Record<Source, { layers: WantedLayer[] }>> }
+  | ({ type: 'quality' } & QualityInfo)
+  | { type: 'speaker'; participant_id: string | null }
   | { type: 'ended'; reason: EndReason; note?: string }
   | { type: 'moved' }
   | Ack

@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import { t } from '../i18n';
+import { t, type PlainKey } from '../i18n';
 import { number } from '../i18n/format';
 import { useRoom } from './context';
 import { Icon } from './icons';
@@ -40,6 +40,7 @@ export function Banners() {
             </p>
           ),
       )}
+      {!down && !interrupted && !room.silent.value && <Stalled />}
       {notice !== null && (
         <p class="banner" role="alert" data-testid="error-banner">
           <Icon name="warning" />
@@ -97,6 +98,28 @@ export function Banners() {
       )}
       <Announcer />
     </div>
+  );
+}
+
+/** Something of ours that should be sent does not arrive. */
+function Stalled() {
+  const { model, local, adaptation } = useRoom();
+  const own = model.value.participants.find((p) => p.self)?.sources;
+  const { lost, live } = local.value;
+  const words: PlainKey[] = [];
+  if (own?.microphone?.stalled && !lost.microphone) words.push('call.micStalled');
+  // The camera may be well, and the way too narrow for what it sees.
+  if (own?.camera?.stalled && !lost.camera && live.camera)
+    words.push(adaptation.filming.value ? 'call.camNotSent' : 'call.camStalled');
+  return (
+    <>
+      {words.map((word) => (
+        <p class="banner" role="status" data-testid="stalled-banner" data-why={word} key={word}>
+          <Icon name="warning" />
+          {t(word)}
+        </p>
+      ))}
+    </>
   );
 }
 

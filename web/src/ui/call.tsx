@@ -1,6 +1,7 @@
 import { t } from '../i18n';
 import { clock } from '../i18n/format';
 import { slotView } from '../media/views';
+import { cover } from '../room/advice';
 import { initials, tiles, type Tile } from '../room/model';
 import { Chat } from './chat';
 import { Consent } from './consent';
@@ -10,7 +11,7 @@ import { DeviceProblems } from './devices';
 import { Icon } from './icons';
 import { LangSelect } from './lang-select';
 import { MediaView } from './media-view';
-import { QualityMark } from './quality-mark';
+import { QualityMark, QualityNote } from './quality-mark';
 import { RecordingChip } from './recording-chip';
 import { TicketCard } from './ticket-card';
 
@@ -23,6 +24,7 @@ export function Call({ onLanguage }: { onLanguage: (lang: string) => void }) {
     <main class={kind} aria-label={t('call.region')}>
       <TopBar onLanguage={onLanguage} />
       <div class="stage">
+        <QualityNote />
         <Remotes />
         {role === 'doctor' && <Patients />}
         <SelfView />
@@ -120,23 +122,40 @@ function Alone() {
 }
 
 function TileView({ tile }: { tile: Tile }) {
+  const { model, adaptation } = useRoom();
+  const { participants, speaker, quality } = model.value;
   const { participant, kind, videoMid, picture, micMuted } = tile;
   const roleName = t(`role.${participant.role}`);
   const name = participant.name || roleName;
   const label = kind === 'screen' ? t('call.screenOf', { name }) : t('call.tileOf', { name, role: roleName });
   const away = participant.state === 'away';
+  const word = cover(tile, videoMid !== null && adaptation.still.value.has(videoMid), quality);
+  const mute = tile.stalled.sound && !micMuted && !away;
+  // Between two there is no doubt who speaks.
+  const speaks = kind === 'camera' && participants.length > 2 && speaker === participant.id;
   return (
-    <figure class={`tile tile-${kind}${away ? ' away' : ''}`} data-participant={participant.id}>
+    <figure
+      class={`tile tile-${kind}${away ? ' away' : ''}${speaks ? ' speaks' : ''}`}
+      data-participant={participant.id}
+    >
       {videoMid !== null && (
         <MediaView view={slotView(videoMid)} hidden={!picture} testId="remote-video" label={label} />
       )}
-      {!picture && (
-        <div class="tile-cover">
+      {word !== null && (
+        <div class="tile-cover" data-testid="tile-cover" data-why={word}>
           <span class="initials" aria-hidden="true">
             {initials(name)}
           </span>
-          <span class="tile-note">{t('call.camIsOff')}</span>
+          <span class="tile-note" role={picture ? 'status' : undefined}>
+            {t(word)}
+          </span>
         </div>
+      )}
+      {mute && word !== 'call.tileLost' && (
+        <p class="tile-trouble" role="status" data-testid="tile-no-sound">
+          <Icon name="warning" />
+          {t('call.tileNoSound')}
+        </p>
       )}
       {away && (
         <p class="tile-away" role="status">
@@ -144,6 +163,12 @@ function TileView({ tile }: { tile: Tile }) {
         </p>
       )}
       <figcaption class="tile-name">
+        {speaks && (
+          <span class="tile-speaks" title={t('call.speaks')} data-testid="speaker">
+            <Icon name="sound" />
+            <span class="visually-hidden">{t('call.speaks')}</span>
+          </span>
+        )}
         {kind === 'camera' && micMuted && (
           <span class="tile-muted" title={t('call.muted')}>
             <Icon name="micOff" />
