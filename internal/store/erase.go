@@ -144,6 +144,7 @@ func (e *erasure) steps() []eraseStep {
 	const scope = ` WHERE account_id = $1 AND mode = $2 AND `
 	return []eraseStep{
 		{"chat_messages", false, `DELETE FROM chat_messages` + scope + inSessions},
+		{"chat_sessions", false, `DELETE FROM chat_sessions` + scope + ofChat},
 		{"waiting_messages", false, `DELETE FROM waiting_messages` + scope + inSessions},
 		{"revoked_people", false, `DELETE FROM revoked_people` + scope + inSessions},
 		{"consents", false, `UPDATE consents SET subject = alias` + scope + inSessions},

@@ -127,6 +127,9 @@ func patientWorld(t *testing.T, s *store.Store, sc consult.Scope, patientID stri
 	must(t, s.AppendChat(t.Context(), &consult.ChatMessage{
 		ID: consult.NewID(consult.PrefixMessage), Scope: sc, SessionID: c.ID, Role: consult.Patient, Text: "I am " + patientID, SentAt: base,
 	}))
+	must(t, s.SaveChatSession(t.Context(), &consult.ChatSession{
+		Scope: sc, ID: "sess_" + c.ID, PatientID: patientID, Content: []byte("sealed " + patientID), CreatedAt: base, UpdatedAt: base,
+	}))
 	addConsent(t, s, c, consult.Doctor, consult.ConsentGranted)
 	addConsent(t, s, c, consult.Patient, consult.ConsentGranted)
 	addConsent(t, s, c, consult.Patient, consult.ConsentWithdrawn)
@@ -319,7 +322,7 @@ func TestRetention(t *testing.T) {
 		got, err = s.Retain(t.Context(), now, store.Retention{Chat: 25 * day, Tickets: 25 * day})
 		must(t, err)
 		// pat_open's message is as old, but its consultation is not over.
-		if chat(old) != 0 || chat(open) != 1 || got["chat_messages"] != 2 || got["tickets"] != 1 {
+		if chat(old) != 0 || chat(open) != 1 || got["chat_messages"] != 2 || got["tickets"] != 1 || got["chat_sessions"] != 3 {
 			t.Errorf("messages and tickets: %v", got)
 		}
 		got, err = s.Retain(t.Context(), now, store.Retention{Consultations: 25 * day})
@@ -350,7 +353,7 @@ func TestRetention(t *testing.T) {
 				proofs = append(proofs, string(e.Event.Data))
 			}
 		}
-		if len(proofs) != 3 || proofs[2] != `{"older_than":"2025-01-20T10:30:00Z","removed":{"chat_messages":0,"consents":3,"consultations":1,"participations":3,"people":1,"recordings":0,"revoked_people":1,"tickets":0,"waiting_messages":0}}` {
+		if len(proofs) != 4 || proofs[3] != `{"older_than":"2025-01-20T10:30:00Z","removed":{"chat_messages":0,"consents":3,"consultations":1,"participations":3,"people":1,"recordings":0,"revoked_people":1,"tickets":0,"waiting_messages":0}}` {
 			t.Errorf("proofs %v", proofs)
 		}
 		must(t, s.VerifyAudit(t.Context(), sc))

@@ -21,6 +21,7 @@ var ofPatient = []struct{ table, where, order string }{
 	{"participations", inSessions, `joined_at, id`},
 	{"chat_messages", inSessions, `sent_at, id`},
 	{"waiting_messages", inSessions, `sent_at, id`},
+	{"chat_sessions", ofChat, `created_at, session_id`},
 	{"consents", inSessions, `session_id, seq`},
 	{"recordings", inSessions, `started_at, id`},
 	{"revoked_people", inSessions, `session_id, role, subject`},
@@ -28,6 +29,10 @@ var ofPatient = []struct{ table, where, order string }{
 	{"outbox", inSessions, `id`},
 	{"audit_log", inSessions, `seq`},
 }
+
+// ofChat are conversations of the patient's own, and those that bear the id of one
+// of their consultations.
+const ofChat = `(patient_id = $3 OR ` + inSessions + `)`
 
 const inSessions = `session_id IN (SELECT id FROM consultations WHERE account_id = $1 AND mode = $2 AND patient_id = $3)`
 

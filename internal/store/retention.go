@@ -18,7 +18,7 @@ const retentionBatch = 500
 // and the delivery of an event. The audit log is never shortened.
 type Retention struct {
 	// Chat is the age of chat and waiting-room messages of consultations that
-	// are over.
+	// are over, and of conversations with the medical chat.
 	Chat time.Duration
 	// Consultations removes a consultation with everything that belongs to it,
 	// and its patient when that was the last one. One of which a recording is left
@@ -90,6 +90,9 @@ func (r Retention) rules() []rule {
 	return []rule{
 		messages("chat_messages"),
 		messages("waiting_messages"),
+		{"chat_sessions", r.Chat, `SELECT session_id FROM chat_sessions
+			WHERE account_id = $1 AND mode = $2 AND updated_at < $3
+			ORDER BY updated_at, session_id LIMIT $4`, removeChatSessions},
 		{"tickets", r.Tickets, `SELECT id FROM tickets
 			WHERE account_id = $1 AND mode = $2 AND closed_at IS NOT NULL AND closed_at < $3
 			ORDER BY closed_at, id LIMIT $4`, removeByID("tickets")},
@@ -201,7 +204,9 @@ func removeConsultations(ctx context.Context, q *querier, sc consult.Scope, ids 
 	for _, id := range patients {
 		n, err := q.exec(ctx, `DELETE FROM people WHERE account_id = $1 AND mode = $2 AND role = 'patient' AND id = $3
 			AND NOT EXISTS (SELECT 1 FROM consultations c
-				WHERE c.account_id = people.account_id AND c.mode = people.mode AND c.patient_id = people.id)`, sc.AccountID, sc.Mode, id)
+				WHERE c.account_id = people.account_id AND c.mode = people.mode AND c.patient_id = people.id)
+			AND NOT EXISTS (SELECT 1 FROM chat_sessions s
+				WHERE s.account_id = people.account_id AND s.mode = people.mode AND s.patient_id = people.id)`, sc.AccountID, sc.Mode, id)
 		if err != nil {
 			return nil, err
 		}
