@@ -5,7 +5,6 @@ package sfu
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/pion/rtp"
 
@@ -99,20 +98,6 @@ func BenchmarkForward(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*subscribers), "ns/forwarded")
 		})
 	}
-}
-
-// copier is a Sink that does what a recorder does under the lock: it copies.
-type copier struct {
-	buf     []byte
-	packets int
-}
-
-func (*copier) Gate(bool, time.Time)                      {}
-func (*copier) Report(*Stream, time.Time, uint64, uint32) {}
-func (*copier) Muted(string, string, bool, time.Time)     {}
-func (c *copier) Packet(p *Packet) {
-	c.packets++
-	c.buf = append(c.buf[:0], p.Payload...)
 }
 
 // tapped opens a tap on the flow's room.

@@ -30,6 +30,7 @@ type metrics struct {
 	packetsIn, packetsOut       prometheus.Counter
 	nacksIn, nacksOut, resent   prometheus.Counter
 	keyFrameRequests            prometheus.Counter
+	probes, overuses            prometheus.Counter
 	dropped                     [dropReasons]prometheus.Counter
 }
 
@@ -49,6 +50,8 @@ func newMetrics(reg prometheus.Registerer, s *SFU) *metrics {
 		nacksOut:         counter("nacks_sent_total", "Requests for missing packets."),
 		resent:           counter("packets_resent_total", "Packets sent again over RTX."),
 		keyFrameRequests: counter("key_frame_requests_total", "PLI and FIR sent."),
+		probes:           counter("probes_total", "Probes of a client's link begun."),
+		overuses:         counter("overuses_total", "Times less was sent to a client at once: a queue grew, or the link carried less than was sent."),
 	}
 	dropped := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "chatmed", Subsystem: "sfu", Name: "packets_dropped_total", Help: "RTP packets not forwarded, by reason.",

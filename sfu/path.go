@@ -129,6 +129,7 @@ func (t *transport) heardLocked(raw []byte, now time.Time) {
 	e := p.est.Estimate()
 	if (e.Overuse || e.Target < p.cost) && now.Sub(p.allocated) >= allocateApart {
 		p.urgent = true
+		t.sfu.metrics.overuses.Inc()
 		t.room.wake()
 	}
 }

@@ -38,6 +38,7 @@ func (t *transport) probeLocked(now time.Time, out *udpmux.Batch) {
 			return
 		}
 		*b = probe{cluster: c, since: now, left: c.Bytes}
+		t.sfu.metrics.probes.Inc()
 	}
 	until := int(float64(b.cluster.Rate) / 8 * (now.Sub(b.since) + probeStep).Seconds())
 	for b.left > 0 && b.sent < until {

@@ -387,3 +387,17 @@ func (u *simSub) plan() string {
 	d := u.v.tr.media.slots[0].decision
 	return v + " " + a + " " + string(rune('0'+d.Spatial)) + string(rune('0'+d.Temporal)) + string(rune('0'+d.FPS))
 }
+
+// copier is a Sink that does what a recorder does under the lock: it copies.
+type copier struct {
+	buf     []byte
+	packets int
+}
+
+func (*copier) Gate(bool, time.Time)                      {}
+func (*copier) Report(*Stream, time.Time, uint64, uint32) {}
+func (*copier) Muted(string, string, bool, time.Time)     {}
+func (c *copier) Packet(p *Packet) {
+	c.packets++
+	c.buf = append(c.buf[:0], p.Payload...)
+}
