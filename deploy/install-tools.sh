@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need beside Go and Node, as Debian packages: a C
-# compiler for the race detector, Redis, PostgreSQL, Chromium, ffmpeg, fonts, and
-# pebble, the test authority of ACME.
+# compiler for the race detector, Redis, PostgreSQL, Chromium, ffmpeg, fonts,
+# pebble, the test authority of ACME, and coturn for its TURN client.
 # Does nothing where all of it is there.
 set -euo pipefail
 
@@ -13,6 +13,7 @@ compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need+=(postgresql)
 have chromium || need+=(chromium)
 have ffmpeg || need+=(ffmpeg)
 have pebble && have pebble-challtestsrv || need+=(pebble)
+have turnutils_uclient || need+=(coturn)
 have runuser || need+=(util-linux)
 compgen -G '/usr/share/fonts/truetype/noto/NotoSansArabic*' >/dev/null || need+=(fonts-noto-core)
 
