@@ -127,7 +127,7 @@ func (t *transport) heardLocked(raw []byte, now time.Time) {
 	p.est.Feedback(&p.feedback, now)
 	p.heard = true
 	e := p.est.Estimate()
-	if (e.Overuse || e.Target < p.cost) && now.Sub(p.allocated) >= allocateApart {
+	if e.Target < p.estimate.Target && (e.Overuse || e.Target < p.cost) && now.Sub(p.allocated) >= allocateApart {
 		p.urgent = true
 		t.sfu.metrics.overuses.Inc()
 		t.room.wake()
