@@ -92,7 +92,7 @@ func New(d Deps) (http.Handler, error) {
 // routes lists every operation; each resource has its own file.
 func (s *server) routes() []route {
 	return slices.Concat(s.videoRoutes(), s.collectionRoutes(), s.tokenRoutes(), s.waitingRoomRoutes(), s.deskRoutes(),
-		s.emergencyRoutes(), s.consentRoutes(), s.recordingSettingsRoutes(),
+		s.emergencyRoutes(), s.chatRoutes(), s.consentRoutes(), s.recordingSettingsRoutes(),
 		s.recordingRoutes(), s.recordingControlRoutes(), s.recordingFileRoutes(), s.recordingLinkRoutes(),
 		s.userRoutes(), s.keyRoutes(), s.patientRoutes(), s.auditRoutes(), s.serviceRoutes(), s.statusRoutes())
 }

@@ -199,6 +199,9 @@ type Deps struct {
 	Profiles       Profiles  // nil: there are none
 	Events         Events
 	Consents       Consents
+	Chat           Chat
+	ChatModel      ChatModel // nil: no text leaves the machine
+	ChatSessions   ChatSessions
 
 	Recordings        Recordings
 	Recorder          Recorder

@@ -15,7 +15,11 @@ func (s *server) patientRoutes() []route {
 
 // exportPatient is everything that is stored of a patient, table by table.
 func (s *server) exportPatient(ctx context.Context, r *request) (any, error) {
-	return s.Patients.ExportPatient(ctx, r.key.Scope, r.params["patient_id"])
+	export, err := s.Patients.ExportPatient(ctx, r.key.Scope, r.params["patient_id"])
+	if err != nil {
+		return nil, err
+	}
+	return s.openChats(r.key.Scope, export)
 }
 
 // erasePatient takes it out of every table and answers with the proof.

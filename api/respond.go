@@ -43,6 +43,10 @@ func (s *server) respond(c *gin.Context, status int, body any) {
 		s.send(c, st)
 		return
 	}
+	if st, ok := body.(*eventStream); ok {
+		s.events(c, st)
+		return
+	}
 	if d, ok := body.(document); ok {
 		for name, v := range d.header {
 			c.Header(name, v)

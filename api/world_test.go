@@ -156,6 +156,7 @@ func newWorldOn(t *testing.T, dsn string, adjust ...func(*Deps)) *world {
 		Links:     auth.Links{RoomURL: "https://meet.example", PublicURL: publicURL},
 		Config:    Config{PublicURL: publicURL},
 		Emergency: engine(t), Hospitals: hospitals(t), Events: w.store,
+		Chat: chatEngine(t), ChatSessions: w.store,
 		Consents: w.store, RecordingSettings: w.store, RecordingKeys: ageKeys{},
 		Recordings: w.store, Recorder: w.recorder, RecordingFiles: files{w.blobs, w.vault}, Composer: w.composer, RoomTokens: w.tokens,
 		Monitor: NewMonitor([]Check{{"store", w.store.Ping}, {"redis", w.redis.Ping}}, w.clock.now, log),

@@ -22,6 +22,7 @@ import (
 	"github.com/chatmed/chatmed/api"
 	"github.com/chatmed/chatmed/internal/auth"
 	"github.com/chatmed/chatmed/internal/blob"
+	"github.com/chatmed/chatmed/internal/clinical/chat"
 	"github.com/chatmed/chatmed/internal/clinical/emergency"
 	"github.com/chatmed/chatmed/internal/clinical/emergency/places"
 	"github.com/chatmed/chatmed/internal/cluster"
@@ -56,6 +57,7 @@ type app struct {
 	limits   *limits.Limiter
 
 	emergency *emergency.Engine
+	chat      *chat.Engine
 	hospitals *places.Hospitals
 
 	consultations *consult.Service
@@ -101,6 +103,9 @@ func newApp(ctx context.Context, cfg *config.Config, now consult.Clock) (a *app,
 		return a, err
 	}
 	if err = a.openEmergency(); err != nil {
+		return a, err
+	}
+	if a.chat, err = chat.New(); err != nil {
 		return a, err
 	}
 	a.consultations = consult.NewService(a.store, a.redis.Bus(), now, a.log)
@@ -221,6 +226,7 @@ func (a *app) openHTTP() (err error) {
 		Room: a.signal, Participations: a.store, Quality: quality{a.store, a.media}, Idempotency: a.store,
 		Keys: a.keys, KeyAdmin: a.keys, AllKeys: a.keys, Limits: a.limits, Tokens: a.tokens, Links: a.links, Monitor: a.monitor,
 		Emergency: a.emergency, Hospitals: a.hospitals, Events: a.store,
+		Chat: a.chat, ChatModel: chatModel(a.cfg.Chat), ChatSessions: a.store,
 		Consents: a.store, RecordingSettings: a.store, RecordingKeys: ageKeys{},
 		Recordings: a.store, Recorder: a.recordings, RecordingFiles: recordingFiles{a.blobs, a.vault}, Composer: a.composer, RoomTokens: a.tokens,
 		Signal: a.signal, Web: web.Handler(web.Config{FrameAncestors: a.frameAncestors}),
