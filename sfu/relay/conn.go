@@ -79,7 +79,7 @@ type patience struct {
 
 func (p *patience) arm(c client) error {
 	now := time.Now()
-	proven := c.stream.hasProven()
+	proven := c.stream.isProven.Load()
 	switch {
 	case proven == p.proven && !p.set.IsZero() && (!proven || now.Sub(p.set) < p.idle/8):
 		return nil
@@ -171,7 +171,7 @@ type framedSink struct {
 // fromMedia sends p in a frame (RFC 4571). The media path answers only checks
 // with the right password, so its first datagram is the client's proof.
 func (k *framedSink) fromMedia(p []byte, _ time.Time) error {
-	k.c.stream.proven(true)
+	k.c.stream.isProven.Store(true)
 	buf := k.s.buffers.Get().(*[]byte)
 	defer k.s.buffers.Put(buf)
 	*buf = append(binary.BigEndian.AppendUint16((*buf)[:0], uint16(len(p))), p...)
@@ -199,7 +199,9 @@ func (s *Server) serveFramed(c client) {
 		}
 	}()
 	for {
-		if wait.arm(c) != nil {
+		// Whom the media path no longer writes to has left the call.
+		quiet := s.cfg.Now().UnixNano() - c.stream.last.Load()
+		if wait.arm(c) != nil || wait.proven && quiet > int64(idleFramed) {
 			return
 		}
 		p, err := nextFramed(br)
@@ -231,9 +233,11 @@ func (s *Server) serveFramed(c client) {
 	}
 }
 
+// deliverFramed gives the media path what is its own, and before the first check
+// was answered nothing but checks.
 func (s *Server) deliverFramed(c client, from, local netip.AddrPort, p []byte) {
-	switch ClassifyDatagram(p) {
-	case STUN, DTLS, RTP, RTCP:
+	switch k := ClassifyDatagram(p); {
+	case k == STUN, c.stream.isProven.Load() && (k == DTLS || k == RTP || k == RTCP):
 		s.metrics.inbound(c, len(p))
 		s.cfg.Media.Deliver(from, local, p)
 	default:

@@ -146,7 +146,7 @@ func (s *Server) allocate(r *request, participant string) (*stun.Message, int) {
 		return nil, code
 	}
 	if r.from.stream != nil {
-		r.from.stream.proven(true)
+		r.from.stream.isProven.Store(true)
 	}
 	return allocated(r, a), 0
 }
@@ -186,7 +186,7 @@ func (s *Server) refresh(r *request) (*stun.Message, int) {
 		life = 0
 		s.remove(a)
 		if r.from.stream != nil {
-			r.from.stream.proven(false)
+			r.from.stream.isProven.Store(false)
 		}
 	case !s.allowed(a.participant):
 		s.remove(a)

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/stun/v4"
@@ -60,13 +61,15 @@ type stream struct {
 	single bool
 	done   chan struct{} // closed by close
 
+	isProven atomic.Bool  // the client has shown that it is one of ours
+	last     atomic.Int64 // Unix nanoseconds of the newest put
+
 	// What follows is under mu.
-	mu       sync.Mutex
-	queue    []packet
-	bytes    int
-	closed   bool
-	isProven bool
-	answers  int
+	mu      sync.Mutex
+	queue   []packet
+	bytes   int
+	closed  bool
+	answers int
 }
 
 func newStream(s *Server, conn net.Conn) *stream {
@@ -77,6 +80,7 @@ func newStream(s *Server, conn net.Conn) *stream {
 // put queues a copy of p; false when it was dropped.
 func (w *stream) put(p []byte, control bool) bool {
 	now := w.s.cfg.Now()
+	w.last.Store(now.UnixNano())
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
@@ -186,19 +190,6 @@ func hardClose(conn net.Conn) {
 		conn = t.NetConn()
 	}
 	_ = conn.Close()
-}
-
-// proven says whether the client has shown that it is one of ours.
-func (w *stream) proven(yes bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.isProven = yes
-}
-
-func (w *stream) hasProven() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.isProven
 }
 
 // mayAnswer counts answers to who has proven nothing.

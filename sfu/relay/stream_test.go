@@ -63,6 +63,9 @@ func TestFramed(t *testing.T) {
 			t.Fatalf("%d bytes came back as %d", len(p), len(got))
 		}
 	}
+	if dropped(s, dropProtocol) != 0 {
+		t.Error("media was dropped")
+	}
 	write(t, c, framed(nil))                      // keeps a NAT open
 	write(t, c, framed([]byte{0x50, 1, 2, 3}))    // QUIC
 	write(t, c, framed(make([]byte, 2*maxFrame))) // too large
@@ -113,6 +116,31 @@ func TestUnprovenConnectionsEnd(t *testing.T) {
 			if took := time.Since(start); took != firstTimeout {
 				t.Errorf("%v: closed after %v", kind, took)
 			}
+		}
+	})
+}
+
+// TestLeftTheCall: the client sends on, the media path no longer does.
+func TestLeftTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, media, _ := newServer(t, nil)
+		defer closed(t, s)
+		c, done := serve(t, s, Framed)
+		write(t, c, framed(check()))
+		readFrame(t, c)
+		media.mu.Lock()
+		media.mute = true
+		media.mu.Unlock()
+		start := time.Now()
+		_ = c.SetDeadline(time.Time{})
+		for ended := false; !ended; {
+			_, err := c.Write(framed(check()))
+			ended = err != nil
+			time.Sleep(time.Second) //nolint:forbidigo // synctest's clock
+		}
+		<-done
+		if took := time.Since(start); took > idleFramed+5*time.Second || took < idleFramed {
+			t.Errorf("closed after %v", took)
 		}
 	})
 }

@@ -45,6 +45,7 @@ var totals = regexp.MustCompile(`tot_send_msgs=(\d+), tot_recv_msgs=(\d+)`)
 // TestUclient is coturn's client over every transport: channels and Send
 // indications, one client and several, IPv4 and IPv6 relays, odd sizes.
 func TestUclient(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, pairOfPorts)
 	creds := r.server.Credentials("p1", time.Hour)
 	v4 := []string{"-e", mediaPeer.Addr().String(), "-r", "7882", "-n", "20", "-z", "5"}
@@ -86,6 +87,7 @@ func TestUclient(t *testing.T) {
 
 // TestUclientIsRefused: what the client may not do it is told so.
 func TestUclientIsRefused(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, pairOfPorts)
 	creds := r.server.Credentials("p1", time.Hour)
 	for _, peer := range []string{"10.0.0.1", "169.254.169.254", "8.8.8.8"} {
@@ -114,6 +116,7 @@ func TestUclientIsRefused(t *testing.T) {
 // TestUclientNegative sends what coturn's authors thought of as wrong. What the
 // client makes of the answers is its own affair; the server serves on.
 func TestUclientNegative(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, pairOfPorts)
 	creds := r.server.Credentials("p1", time.Hour)
 	requireUclient(t)
