@@ -75,7 +75,9 @@ func FuzzReceive(f *testing.F) {
 		r.clear()
 		o := usual(1)
 		o.own = append(o.own, ownSpec{source: consult.SourceScreen, rids: []string{"l", "h"}})
-		a, b := r.join("a", o), r.join("b", usual(2))
+		watching := usual(2)
+		watching.twcc = true // its link is estimated, and divided
+		a, b := r.join("a", o), r.join("b", watching)
 		video := b.tr.media.slots[0].video
 		delete(b.tr.media.senders, video.ssrc)
 		video.ssrc = fuzzSSRC
@@ -102,8 +104,10 @@ func FuzzReceive(f *testing.F) {
 				b.tr.reactLocked(packet, r.now, r.out.Batch)
 			case fuzzTick:
 				r.now = r.now.Add(time.Duration(n) * 10 * time.Millisecond)
-				a.p.tickLocked(r.now, r.out.Batch)
-				b.p.tickLocked(r.now, r.out.Batch)
+				if n > 200 {
+					b.p.views = append(b.p.views[:0], View{Width: 4 * n, Height: 3 * n, Visible: n%2 == 0})
+				}
+				r.room.tickLocked(r.now, n%4 != 3, r.out.Batch)
 			}
 			r.room.mu.Unlock()
 		}
