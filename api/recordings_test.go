@@ -296,14 +296,15 @@ func holdsAndDeletions(t *testing.T, w *world) {
 // awaitObjects waits until the store has that many objects.
 func (w *world) awaitObjects(want int) {
 	w.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		n := len(w.objects())
-		if n == want {
-			return
-		}
+	w.await(fmt.Sprintf("%d objects", want), func() bool { return len(w.objects()) == want })
+}
+
+// await waits until something holds, at most 20 s.
+func (w *world) await(what string, holds func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); {
 		if time.Now().After(deadline) {
-			w.t.Fatalf("%d objects, want %d", n, want)
+			w.t.Fatalf("not reached: %s", what)
 		}
 		<-time.After(10 * time.Millisecond)
 	}
