@@ -45,12 +45,16 @@ func (t *transport) allocateLocked(now time.Time) {
 			// is made anew each time, for nothing has been tried that could fail.
 			p.allocator = congestion.Allocator{}
 			target = max(target, int(float64(floor)/floorShare))
+		case p.wasSilent && !p.estimate.Silent:
+			// An outage says nothing of the rate: what is resumed is planned anew.
+			p.allocator, p.base = congestion.Allocator{}, target
 		case p.grownLocked(now):
 			p.allocator = congestion.Allocator{}
 		case !p.heard: // it has agreed to tell and doesn't: nothing is known
 			target = unlimited
 		}
 	}
+	p.wasSilent = p.estimate.Silent
 	plan := p.allocator.Allocate(target, loss, p.slots, now)
 	p.cost = plan.Cost
 	if p.est != nil {
@@ -66,6 +70,9 @@ func (t *transport) allocateLocked(now time.Time) {
 // nothing is waited for but that it lasts.
 func (p *path) grownLocked(now time.Time) bool {
 	target := p.estimate.Target
+	if p.estimate.Silent {
+		return false
+	}
 	if p.base == 0 || target < p.base {
 		p.base = target
 	}

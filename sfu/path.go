@@ -47,6 +47,7 @@ type path struct {
 	urgent    bool      // overuse was seen since
 	base      int       // the lowest target since the link last was another
 	grownAt   time.Time // since when it carries much more
+	wasSilent bool      // nothing was heard of the client at the last allocation
 
 	probe               probe
 	sentBytes, gotBytes uint64 // payloads of UDP, of RTP
