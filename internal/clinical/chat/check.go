@@ -36,8 +36,8 @@ var (
 )
 
 var (
-	dose = regexp.MustCompile(`(?i)\b\d+([.,]\d+)? ?(mg|mcg|µg|ug|ml|milligrams?|milligrammes?|tablets?|pills?|capsules?|comprimés?|gélules?|gouttes|puffs?|iu|ui)\b|\d+ ?(ملغ|مغ|ملجم|حبات|حبة|مل |أقراص|قرص)|` +
-		`\b(i prescribe|i am prescribing|take one tablet|je vous prescris|je prescris|prenez un comprimé)\b|أصف لك`)
+	dose = regexp.MustCompile(`(?i)\b\d+([.,]\d+)? ?(mg|mcg|µg|ug|ml|milligrams?|milligrammes?|tablets?|pills?|capsules?|comprim|gélule|gouttes|puffs?|iu|ui)|\d+ ?(ملغ|مغ|ملجم|حبات|حبة|مل |أقراص|قرص)|` +
+		`\b(i prescribe|i am prescribing|take (one|two|a) tablets?|je vous prescris|je prescris)\b|prenez (un|deux) comprimé|أصف لك`)
 	reassurance = regexp.MustCompile(`(?i)nothing to worry|no need to worry|don'?t worry|not serious|no need to (see|call|go)|nothing serious|don'?t need (a doctor|to see|to call|an ambulance)|completely (safe|harmless)|you('re| are) fine|` +
 		`rien de grave|pas (la peine|besoin) d[e']? ?(consulter|appeler|voir)|ne vous inquiétez pas|sans gravité|inutile de consulter|aucun danger|` +
 		`لا داعي (للقلق|للطبيب|لزيارة)|لا تقلق|ليس خطير|أمر بسيط|لا حاجة (للطبيب|إلى طبيب)`)

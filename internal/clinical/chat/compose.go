@@ -54,7 +54,7 @@ func (a *answering) symptoms() bool {
 	case a.r.General():
 		return false
 	case len(a.r.Complaints) > 0:
-		return a.r.Has("personal") || a.r.Words <= 6 || a.s.Intake.Onset != nil
+		return true
 	}
 	return len(a.r.Present) > 0 && (a.r.Has("personal") || a.s.Intake.Complaint() != "")
 }
@@ -64,6 +64,10 @@ func (a *answering) other() {
 	switch {
 	case t != nil:
 		a.topic(t)
+		if !a.r.Has("asking") && a.r.Words >= account && a.in.Screen.Urgency == Moderate {
+			a.level = a.level.AtLeast(Moderate)
+			a.say("level_moderate")
+		}
 	case a.r.Has("identity"):
 		a.talk(KindTalk, "identity")
 	case a.r.Has("thanks"):
@@ -73,7 +77,7 @@ func (a *answering) other() {
 	case a.r.Has("greeting") && a.r.Words <= 6:
 		a.talk(KindTalk, "greeting")
 	case a.facetOfLast():
-	case a.in.Screen.Urgency == Moderate && a.r.Has("personal") && !a.r.General():
+	case a.in.Screen.Urgency == Moderate && !a.r.General() && (a.r.Has("personal") || a.signs()):
 		a.out.Kind = KindUnknown
 		a.say("not_understood")
 		a.level = a.level.AtLeast(Moderate)
@@ -83,6 +87,15 @@ func (a *answering) other() {
 		a.say("unknown")
 	}
 }
+
+// signs: the screen named something that is there.
+func (a *answering) signs() bool {
+	return slices.ContainsFunc(a.in.Screen.Concepts, func(c Concept) bool { return !c.Denied })
+}
+
+// account is from how many words a text without a question is taken for somebody's
+// own story.
+const account = 12
 
 // facetOfLast answers "and the causes?" from the topic before.
 func (a *answering) facetOfLast() bool {
@@ -275,6 +288,12 @@ func (a *answering) emergency() {
 		}
 	}
 	a.reasons()
+	if t := a.sure(); t != nil && !a.r.Has("personal") {
+		// It may have been a question only: it is answered too.
+		e := t.In(a.in.Language)
+		a.parts = append(a.parts, e.Name+". "+e.Part(search.FacetOf(a.r.Language, a.in.Message)))
+		a.cite(t)
+	}
 	if level == High {
 		a.ask(1)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/chatmed/chatmed/internal/clinical/chat/search"
 )
 
-//go:embed topics
+//go:embed topics names.yaml
 var embedded embed.FS
 
 // Entry is a topic in one language.
@@ -95,11 +95,15 @@ func LoadBase() (*Base, error) {
 		return nil, errors.New("chat topics: there are none")
 	}
 	slices.Sort(b.order)
+	more, err := moreNames()
+	if err != nil {
+		return nil, err
+	}
 	for _, l := range dialogue.Languages() {
 		docs := make([]search.Document, 0, len(b.order))
 		for _, id := range b.order {
 			e := b.topics[id].In(l)
-			docs = append(docs, search.Document{ID: id, Names: append([]string{e.Name}, e.Also...), Fields: []search.Field{
+			docs = append(docs, search.Document{ID: id, Names: slices.Concat([]string{e.Name}, e.Also, more[id].in(l)), Fields: []search.Field{
 				{Text: e.What, Weight: 1}, {Text: e.Symptoms, Weight: 0.9}, {Text: e.Causes, Weight: 0.7},
 				{Text: e.SelfCare, Weight: 0.6}, {Text: e.SeekCare, Weight: 0.4}, {Text: e.RedFlags, Weight: 0.3},
 			}})
@@ -107,6 +111,35 @@ func LoadBase() (*Base, error) {
 		b.indexes[l] = search.New(l, docs)
 	}
 	return b, nil
+}
+
+type names struct {
+	En []string `yaml:"en"`
+	Fr []string `yaml:"fr"`
+	Ar []string `yaml:"ar"`
+}
+
+func (n names) in(language string) []string {
+	switch language {
+	case "fr":
+		return n.Fr
+	case "ar":
+		return n.Ar
+	}
+	return n.En
+}
+
+// moreNames are names of topics beside their own.
+func moreNames() (map[string]names, error) {
+	raw, err := embedded.ReadFile("names.yaml")
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]names{}
+	if err := yaml.Unmarshal(raw, &out); err != nil {
+		return nil, fmt.Errorf("names.yaml: %w", err)
+	}
+	return out, nil
 }
 
 func (b *Base) add(path string, raw []byte) error {

@@ -2,6 +2,7 @@ package search
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 )
@@ -63,10 +64,14 @@ type Index struct {
 	terms    map[string]int32
 	postings [][]posting
 	idf      []float64
+	called   []float64 // the idf among names
 	names    []name
 	ofTerm   [][]int32 // names that have it
 	spell    *Speller
-	unknown  float64 // the idf of a word of no document
+	alike    map[string][]string // words by how they sound
+	// nameWords are the words of names.
+	nameWords []string
+	unknown   float64 // the idf of a word of no document
 }
 
 // New builds the index of documents in one language.
@@ -128,7 +133,16 @@ func New(language string, docs []Document) *Index {
 		}
 	}
 	ix.finish(len(docs))
-	ix.spell = NewSpeller(surface)
+	ix.spell, ix.alike = NewSpeller(surface), map[string][]string{}
+	for _, w := range slices.Sorted(maps.Keys(surface)) {
+		if len(ix.ofTerm[ix.terms[Stem(language, w)]]) == 0 {
+			continue // of no name
+		}
+		ix.nameWords = append(ix.nameWords, w)
+		if key := skeleton(language, w); key != "" {
+			ix.alike[key] = append(ix.alike[key], w)
+		}
+	}
 	return ix
 }
 
@@ -137,13 +151,24 @@ func (ix *Index) finish(docs int) {
 	weigh := func(df int) float64 { return math.Log(1 + (n-float64(df)+0.5)/(float64(df)+0.5)) }
 	ix.unknown = weigh(0)
 	ix.idf, ix.ofTerm = make([]float64, len(ix.postings)), make([][]int32, len(ix.postings))
+	ix.called = make([]float64, len(ix.postings))
+	bearers := make([]map[int32]bool, len(ix.postings))
+	for i := range ix.names {
+		for _, t := range ix.names[i].terms {
+			if bearers[t] == nil {
+				bearers[t] = map[int32]bool{}
+			}
+			bearers[t][ix.names[i].doc] = true
+		}
+	}
 	for t, p := range ix.postings {
 		ix.idf[t] = weigh(len(p))
+		ix.called[t] = (ix.idf[t] + weigh(len(bearers[t]))) / 2
 	}
 	for i := range ix.names {
 		nm := &ix.names[i]
 		for _, t := range nm.terms {
-			nm.idf += ix.idf[t]
+			nm.idf += ix.called[t]
 			if !slices.Contains(ix.ofTerm[t], int32(i)) { //nolint:gosec // see above
 				ix.ofTerm[t] = append(ix.ofTerm[t], int32(i)) //nolint:gosec // see above
 			}
@@ -158,12 +183,32 @@ type asked struct {
 	at   int
 }
 
-// slip is how much a corrected word counts.
-const slip = 0.8
+// slip is how much a corrected word counts, aspect one that is about a side of an
+// illness.
+const slip, aspect, sound = 0.8, 0.5, 0.6
+
+// split finds two words that were written as one.
+func (ix *Index) split(w string) (a, b int32, ok bool) {
+	for i := range w {
+		if i < 3 || len(w)-i < 3 {
+			continue
+		}
+		if ix.spell.words[w[:i]] == 0 || ix.spell.words[w[i:]] == 0 {
+			continue
+		}
+		a, one := ix.terms[Stem(ix.language, w[:i])]
+		b, two := ix.terms[Stem(ix.language, w[i:])]
+		if one && two {
+			return a, b, true
+		}
+	}
+	return 0, 0, false
+}
 
 func (ix *Index) query(question string) []asked {
 	var out []asked
 	words := Words(ix.language, question)
+	strange := 0
 	if len(words) > maxWords {
 		words = words[:maxWords]
 	}
@@ -171,13 +216,39 @@ func (ix *Index) query(question string) []asked {
 		if stop[ix.language][w] {
 			continue
 		}
+		sure := 1.0
+		if aspects[ix.language][w] {
+			sure = aspect
+		}
 		if t, ok := ix.terms[Stem(ix.language, w)]; ok {
-			out = append(out, asked{t, 1, at})
+			out = append(out, asked{t, sure, at})
+			continue
+		}
+		if a, b, ok := ix.split(w); ok {
+			out = append(out, asked{a, 1, at}, asked{b, 1, at})
 			continue
 		}
 		if c, ok := ix.spell.Correct(w); ok {
 			if t, ok := ix.terms[Stem(ix.language, c)]; ok {
 				out = append(out, asked{t, slip, at})
+				continue
+			}
+		}
+		if t, ok := ix.form(w); ok && ix.language == "ar" {
+			out = append(out, asked{t, slip, at})
+			continue
+		}
+		if strange++; strange <= scanned {
+			if c, ok := ix.almost(w); ok {
+				if t, ok := ix.terms[Stem(ix.language, c)]; ok {
+					out = append(out, asked{t, slip, at})
+					continue
+				}
+			}
+		}
+		if c, ok := ix.sounding(w); ok {
+			if t, ok := ix.terms[Stem(ix.language, c)]; ok {
+				out = append(out, asked{t, sound, at})
 				continue
 			}
 		}
@@ -205,9 +276,9 @@ func (ix *Index) Find(question string, limit int) []Hit {
 			continue
 		}
 		idf := ix.idf[a.term]
-		total += idf
+		total += min(a.sure/slip, 1) * idf
 		if _, twice := has[a.term]; twice {
-			total -= idf
+			total -= min(a.sure/slip, 1) * idf
 			continue
 		}
 		has[a.term], where[a.term] = a.sure, a.at
@@ -248,7 +319,7 @@ func (nm *name) bonus(ix *Index, has map[int32]float64, where map[int32]int) (v 
 	first, last := math.MaxInt, -1
 	for _, t := range nm.terms {
 		if s, ok := has[t]; ok {
-			met += s * ix.idf[t]
+			met += s * ix.called[t]
 			n++
 			first, last = min(first, where[t]), max(last, where[t])
 		}

@@ -13,7 +13,7 @@ type Speller struct {
 
 const (
 	shortest = 4
-	twice    = 8 // from this length two slips are one word still
+	twice    = 7 // from this length two slips are one word still
 	longest  = 24
 )
 

@@ -32,7 +32,7 @@ func stemEnglish(w string) string {
 	case strings.HasSuffix(w, "s") && !strings.HasSuffix(w, "ss") && !strings.HasSuffix(w, "us") && !strings.HasSuffix(w, "is"):
 		w = w[:len(w)-1]
 	}
-	for _, e := range []string{"ational", "ation", "iness", "ness", "fully", "ful", "ably", "able", "ing", "edly", "ly", "ed", "ion", "ive", "ate", "ic", "al", "er"} {
+	for _, e := range []string{"ational", "ation", "ness", "fully", "ful", "ably", "able", "ing", "edly", "ly", "ed", "ion", "ive", "ate", "ic", "al", "er"} {
 		if strings.HasSuffix(w, e) && len(w)-len(e) >= 4 {
 			w = w[:len(w)-len(e)]
 			if n := len(w); w[n-1] == w[n-2] && !strings.ContainsRune("aeiouls", rune(w[n-1])) {
@@ -80,7 +80,7 @@ func stemFrench(w string) string {
 }
 
 var (
-	before = []string{"وبال", "وال", "بال", "فال", "كال", "عال", "هال", "ولل", "لل", "ال", "و", "ف", "ب", "ل"}
+	before = []string{"بيت", "بي", "بت", "وبال", "وال", "بال", "فال", "كال", "عال", "هال", "ولل", "لل", "ال", "و", "ف", "ب", "ل"}
 	behind = []string{"تهم", "تها", "اتي", "هم", "ها", "نا", "كم", "ات", "ان", "ون", "ين", "يه", "ته", "تي", "تك", "ني", "ه", "ي", "ك", "ا"}
 )
 

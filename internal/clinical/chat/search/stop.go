@@ -16,6 +16,14 @@ var stop = map[string]map[string]bool{
 		اعراض الاعراض اعراضه اعراضها علامات سبب اسباب اسبابه علاج العلاج علاجه مرض المرض معنى يعني بسبب يمكن ممكن يجب لازم شي شيء حاجه ديال تاع بتاع متاع هاد هاذا عندي عنده عندها لي لك له لها الناس شخص الفرق بين كي اللي`),
 }
 
+// aspects are words for a side of an illness: with an illness they say little of
+// which, so they count less.
+var aspects = map[string]map[string]bool{
+	"en": set("diet food foods eat eating exercise exercises test tests scan drops tablets tablet pills pill medicine medicines medication drugs surgery operation recovery risk risks stage stages old age child children kid baby adults adult women men fast safe normal natural home night long high low strong bad"),
+	"fr": set("regime alimentation aliments manger exercice exercices test examen gouttes comprimes medicament medicaments operation risque risques stade enfant enfants bebe adulte adultes femme homme naturel maison nuit rapide normal age fort haut bas"),
+	"ar": set("اكل طعام حميه تمارين تحليل فحص قطره حبوب دواء ادويه عمليه خطر طفل الطفل اطفال الاطفال رضيع كبار نساء رجال طبيعي منزلي الليل سريع عالي منخفض اكله"),
+}
+
 // Facet is the part of a text that a question asks for.
 type Facet string
 
