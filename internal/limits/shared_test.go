@@ -406,9 +406,14 @@ func TestRunRenews(t *testing.T) {
 		}
 	})
 	p.Release(t.Context())
-	if d := request(t, other, "k"); !d.Allowed {
-		t.Errorf("after the release: %+v", d)
+	// A renewal that was on its way at the release is taken back right after.
+	var last Decision
+	for deadline := time.Now().Add(l.leaseTTL / 2); time.Now().Before(deadline); {
+		if last = request(t, other, "k"); last.Allowed {
+			return
+		}
 	}
+	t.Errorf("after the release: %+v", last)
 }
 
 func BenchmarkAcquire(b *testing.B) {

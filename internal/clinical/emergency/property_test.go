@@ -85,7 +85,7 @@ func texts(n *yaml.Node, f func(string)) {
 // does a red flag.
 func TestAddingNeverLowersTheCorpus(t *testing.T) {
 	e := newTestEngine(t)
-	for i, s := range corpus(t, 9) {
+	for i, s := range corpus(t, 31) {
 		before := e.Screen(Input{Text: s}).Urgency
 		for k := range 2 {
 			for _, add := range []string{unrelated[(i+3*k)%len(unrelated)], redFlags[(i+k)%len(redFlags)]} {
@@ -102,7 +102,7 @@ func TestAddingNeverLowersTheCorpus(t *testing.T) {
 // Case, spaces and the way accents are encoded change nothing.
 func TestFormNeverMattersInTheCorpus(t *testing.T) {
 	e := newTestEngine(t)
-	for _, s := range corpus(t, 23) {
+	for _, s := range corpus(t, 61) {
 		want := e.Screen(Input{Text: s})
 		for name, form := range map[string]string{
 			"upper": strings.ToUpper(s), "spaces": "  " + strings.ReplaceAll(s, " ", "  ") + " ", "nfd": norm.NFD.String(s),
