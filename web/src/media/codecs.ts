@@ -43,6 +43,22 @@ export function pickAudio<C extends Codec>(capabilities: C[]): C[] {
   ];
 }
 
+/**
+ * Offers to send a lost sound again (RFC 4585, section 4.2) where we send one.
+ * Browsers can, and do not offer it by themselves.
+ */
+export function offerRepeats(sdp: string): string {
+  return sdp
+    .split(/(?=^m=)/m)
+    .map((section) => {
+      const opus = /^a=rtpmap:(\d+) opus\//im.exec(section)?.[1];
+      if (!section.startsWith('m=audio') || !opus || !/^a=sendonly\r?$/m.test(section)) return section;
+      if (new RegExp(`^a=rtcp-fb:${opus} nack\\r?$`, 'm').test(section)) return section;
+      return section.replace(new RegExp(`^(a=rtpmap:${opus} .*\r\n)`, 'm'), `$1a=rtcp-fb:${opus} nack\r\n`);
+    })
+    .join('');
+}
+
 /** VP8 first: cheapest to encode three times. H.264 for senders without it. */
 const SEND_ORDER: readonly VideoCodec[] = ['vp8', 'h264'];
 
@@ -119,12 +135,13 @@ export function encodings(layers: Layer[], codec: VideoCodec | undefined): RTCRt
 
 /**
  * The encodings to set: `now` are the sender's, `own` what the picture is worth,
- * `wanted` the server's word, if there is any. Null when nothing changes.
+ * `wanted` the server's word, if there is any; starved, none is sent. Null when nothing changes.
  */
 export function adapted(
   now: readonly RTCRtpEncodingParameters[],
   own: readonly Layer[],
   wanted: readonly WantedLayer[] | undefined,
+  starved = false,
 ): RTCRtpEncodingParameters[] | null {
   const next = now.map((encoding) => {
     const layer = own.find((l) => l.rid === encoding.rid) ?? (own.length === 1 ? own[0] : undefined);
@@ -133,7 +150,7 @@ export function adapted(
     const most = Math.min(layer?.maxBitrate ?? Infinity, asked?.max_bitrate ?? Infinity);
     return {
       ...encoding,
-      active: (layer?.active ?? true) && (asked?.active ?? true),
+      active: !starved && (layer?.active ?? true) && (asked?.active ?? true),
       ...(Number.isFinite(most) ? { maxBitrate: most } : {}),
       ...(layer ? { scaleResolutionDownBy: layer.scaleResolutionDownBy } : {}),
     };
@@ -148,3 +165,36 @@ function same(a: RTCRtpEncodingParameters, b: RTCRtpEncodingParameters | undefin
     (a.scaleResolutionDownBy ?? 1) === (b?.scaleResolutionDownBy ?? 1)
   );
 }
+
+/** What a voice may take with everything around it where the way is narrow (bit/s): frames of 60 ms. */
+export const LEAN_VOICE = 24_000;
+/** A camera that nobody can take more of than this (bit/s) shows that somebody's way is narrow. */
+const NARROW = 64_000;
+
+/** Whether the way to somebody is so narrow that the voice must make room. */
+export function narrow(camera: readonly WantedLayer[] | undefined): boolean {
+  const bounds = (camera ?? []).filter((l) => l.active).map((l) => l.max_bitrate ?? Infinity);
+  return bounds.length > 0 && Math.max(...bounds) <= NARROW;
+}
+
+/** The microphone's encoding: frames as long as the way needs, and no redundancy where it is narrow. */
+export function voice(
+  now: RTCRtpEncodingParameters,
+  lean: boolean,
+  asked: number | null | undefined,
+  opus: RTCRtpCodec | undefined,
+): Voice {
+  const rest: Voice = { ...now };
+  delete rest.maxBitrate;
+  delete rest.codec;
+  const most = Math.min(asked ?? Infinity, lean ? LEAN_VOICE : Infinity);
+  return {
+    ...rest,
+    adaptivePtime: true,
+    ...(Number.isFinite(most) ? { maxBitrate: most } : {}),
+    ...(lean && opus ? { codec: opus } : {}),
+  };
+}
+
+/** WebRTC Extensions, 5.2 and 5.6: not in TypeScript's library. */
+type Voice = RTCRtpEncodingParameters & { adaptivePtime?: boolean; codec?: RTCRtpCodec };

@@ -3,15 +3,19 @@ import {
   adapted,
   cameraLayers,
   encodings,
+  narrow,
+  offerRepeats,
   parseCodec,
   pickAudio,
   pickVideo,
   screenLayers,
   videoCodecs,
+  voice,
 } from './codecs';
 import { problemOf } from './devices';
 import { loudness } from './level';
-import { concealedShare, frozenShare, inbound, isSilent, sample } from './quality';
+import { available, concealedShare, frozenShare, inbound, isSilent, sample } from './quality';
+import { Uplink } from './uplink';
 
 const named = (name: string, message = '') => Object.assign(new Error(message), { name });
 
@@ -105,6 +109,34 @@ describe('codecs', () => {
     expect(screenLayers().map((l) => l.rid)).toEqual(['q', 'f']);
   });
 
+  it('offers to repeat the sound that is sent, and that alone', () => {
+    const line = (kind: string, direction: string) =>
+      `m=${kind} 9 X 63 111\r\na=rtpmap:63 red/48000/2\r\na=rtpmap:111 opus/48000/2\r\na=${direction}\r\n`;
+    const offer = `v=0\r\n${line('audio', 'sendonly')}${line('audio', 'recvonly')}${line('video', 'sendonly')}`;
+    const asked = offerRepeats(offer);
+    expect(asked.match(/a=rtcp-fb:111 nack\r\n/g)).toHaveLength(1);
+    expect(asked.indexOf('nack')).toBeLessThan(asked.indexOf('sendonly'));
+    expect(asked.replace('a=rtcp-fb:111 nack\r\n', '')).toBe(offer);
+    expect(offerRepeats(asked)).toBe(asked);
+  });
+
+  it('makes a voice lean where somebody has a narrow way, and free again after', () => {
+    const layer = (active: boolean, max_bitrate: number | null) => ({ rid: 'q', active, max_bitrate });
+    expect(narrow([layer(true, 60_000), layer(false, null)])).toBe(true);
+    expect(narrow([layer(true, 60_000), layer(true, null)])).toBe(false);
+    expect(narrow([layer(false, 60_000)])).toBe(false);
+    expect(narrow(undefined)).toBe(false);
+    const opus = { mimeType: 'audio/opus', clockRate: 48_000, channels: 2 };
+    const lean = voice({ active: true }, true, null, opus);
+    expect(lean).toEqual({ active: true, adaptivePtime: true, maxBitrate: 24_000, codec: opus });
+    expect(voice(lean, false, undefined, opus)).toEqual({ active: true, adaptivePtime: true });
+    expect(voice(lean, true, 12_000, undefined)).toEqual({
+      active: true,
+      adaptivePtime: true,
+      maxBitrate: 12_000,
+    });
+  });
+
   it('knows its names', () => {
     expect(parseCodec('h264')).toBe('h264');
     expect(parseCodec('theora')).toBeUndefined();
@@ -137,6 +169,12 @@ describe('the counters', () => {
     ]);
   });
 
+  it('tell what the way out carries', () => {
+    const pair = { type: 'candidate-pair', nominated: true, availableOutgoingBitrate: 80_000 };
+    expect(available([{ ...pair, nominated: false }, pair])).toBe(80_000);
+    expect(available([{ type: 'candidate-pair', nominated: true }])).toBeUndefined();
+  });
+
   it('tell how much of the sound was made up, where any came', () => {
     const before = { packets: 10, concealed: 100, samples: 1_000, frames: 0, frozen: 0 };
     const after = { ...before, packets: 20, concealed: 150, samples: 2_000 };
@@ -159,4 +197,39 @@ it('measures loudness', () => {
   expect(loudness(new Float32Array(64))).toBe(0);
   expect(loudness(new Float32Array(64).fill(0.9))).toBe(1);
   expect(loudness(new Float32Array(64).fill(0.02))).toBeCloseTo(0.54, 1);
+});
+
+describe('the way out', () => {
+  /** What is spared after so many seconds of each estimate. */
+  const after = (...steps: [kbps: number | undefined, seconds: number][]) => {
+    const uplink = new Uplink();
+    let now = 0;
+    return steps.map(([kbps, seconds]) => {
+      for (let i = 0; i < 2 * seconds; i++)
+        uplink.update(kbps === undefined ? undefined : kbps * 1_000, (now += 500));
+      return [uplink.thin, uplink.starved];
+    });
+  };
+
+  it('leaves a voice less where it is narrow, until it is wide again', () => {
+    expect(after([300, 5], [80, 1], [120, 5], [160, 1], [undefined, 9])).toEqual([
+      [false, false],
+      [true, false],
+      [true, false],
+      [false, false],
+      [false, false],
+    ]);
+  });
+
+  it('lets the picture rest where only a voice fits, and tries again, later each time', () => {
+    expect(after([40, 2], [40, 2], [40, 8], [40, 2], [40, 15], [40, 6]).map(([, s]) => s)).toEqual([
+      false,
+      true,
+      true,
+      false,
+      true,
+      true,
+    ]);
+    expect(after([40, 4], [300, 12]).at(-1)).toEqual([false, false]);
+  });
 });

@@ -1,5 +1,16 @@
 import type { Publication, Source, WantedLayer } from '../signal/messages';
-import { adapted, cameraLayers, encodings, prefer, screenLayers, type VideoCodec } from './codecs';
+import {
+  adapted,
+  cameraLayers,
+  encodings,
+  LEAN_VOICE,
+  narrow,
+  offerRepeats,
+  prefer,
+  screenLayers,
+  voice,
+  type VideoCodec,
+} from './codecs';
 import type { Tracks } from './local';
 
 /** The encodings the server wants, by source. */
@@ -28,6 +39,10 @@ export class Peer {
   private pending = false;
   /** What the server wants of our pictures, as it said last. */
   private wanted: SendWish = {};
+  /** Our own way out is narrow. */
+  private thin = false;
+  private starved = false;
+  private voiceAs = '';
   /** setParameters of a sender must not overlap. */
   private tuning: Promise<void> = Promise.resolve();
 
@@ -100,7 +115,13 @@ export class Peer {
   }
 
   async offer(muted: (source: Source) => boolean): Promise<{ sdp: string; publications: Publication[] }> {
-    await this.pc.setLocalDescription(await this.pc.createOffer());
+    const { sdp } = await this.pc.createOffer();
+    try {
+      await this.pc.setLocalDescription({ type: 'offer', sdp: offerRepeats(sdp ?? '') });
+    } catch {
+      // A browser may insist on its own words.
+      await this.pc.setLocalDescription();
+    }
     return this.offered(muted);
   }
 
@@ -116,6 +137,7 @@ export class Peer {
   async answer(sdp: string): Promise<void> {
     await this.pc.setRemoteDescription({ type: 'answer', sdp });
     this.pending = false;
+    this.tune('microphone');
   }
 
   /** Takes back an offer that the server did not accept. */
@@ -150,6 +172,14 @@ export class Peer {
     this.pending = true;
   }
 
+  /** Where our own way out is narrow the voice takes less, and where it is more so there is no picture. */
+  spare(thin: boolean, starved: boolean): void {
+    if (this.thin === thin && this.starved === starved) return;
+    this.thin = thin;
+    this.starved = starved;
+    for (const source of this.own.keys()) this.tune(source);
+  }
+
   private tune(source: Source): void {
     this.tuning = this.tuning.then(() => this.setEncodings(source)).catch(() => undefined);
   }
@@ -157,14 +187,49 @@ export class Peer {
   private async setEncodings(source: Source): Promise<void> {
     const sender = this.own.get(source)?.sender;
     if (!sender || this.pc.signalingState === 'closed') return;
+    if (source === 'microphone') {
+      await this.setVoice(sender);
+      return;
+    }
     const parameters = sender.getParameters();
-    const next = adapted(parameters.encodings, layersOf(source, sender.track), this.wanted[source]);
+    const next = adapted(
+      parameters.encodings,
+      layersOf(source, sender.track),
+      this.wanted[source],
+      this.starved,
+    );
     const preference = preferenceOf(source);
     if (!next && (preference === undefined || parameters.degradationPreference === preference)) return;
     if (next) parameters.encodings = next;
     if (preference !== undefined) parameters.degradationPreference = preference;
     await sender.setParameters(parameters);
   }
+
+  private async setVoice(sender: RTCRtpSender): Promise<void> {
+    const asked = this.wanted.microphone?.[0]?.max_bitrate;
+    const lean = this.thin || narrow(this.wanted.camera) || (asked ?? Infinity) <= LEAN_VOICE;
+    const key = `${lean} ${asked}`;
+    if (key === this.voiceAs || !this.answered) return;
+    const parameters = sender.getParameters();
+    const [first] = parameters.encodings;
+    if (!first) return;
+    const opus = parameters.codecs.find((c) => c.mimeType.toLowerCase() === 'audio/opus');
+    parameters.encodings = [voice(first, lean, asked, opus && bare(opus))];
+    try {
+      await sender.setParameters(parameters);
+    } catch {
+      // Not every browser changes the codec of a sender.
+      const again = sender.getParameters();
+      again.encodings = [voice(first, lean, asked, undefined)];
+      await sender.setParameters(again);
+    }
+    this.voiceAs = key;
+  }
+}
+
+/** A codec as setParameters takes it. */
+function bare({ mimeType, clockRate, channels, sdpFmtpLine }: RTCRtpCodecParameters): RTCRtpCodec {
+  return { mimeType, clockRate, ...(channels ? { channels } : {}), ...(sdpFmtpLine ? { sdpFmtpLine } : {}) };
 }
 
 /** A face is read by its movement, a screen by its letters. */

@@ -21,6 +21,8 @@ export interface Counters {
   mid?: string;
   bytesSent?: number;
   bytesReceived?: number;
+  /** Bit/s. */
+  availableOutgoingBitrate?: number;
   packetsReceived?: number;
   concealedSamples?: number;
   totalSamplesReceived?: number;
@@ -44,6 +46,15 @@ export function sample(report: Iterable<Counters>): Sample {
     s.bytesReceived += r.bytesReceived ?? 0;
   }
   return s;
+}
+
+/** What the browser believes our way out to carry (bit/s). */
+export function available(report: Iterable<Counters>): number | undefined {
+  for (const r of report) {
+    if (r.type === 'candidate-pair' && isChosen(r) && r.availableOutgoingBitrate !== undefined)
+      return r.availableOutgoingBitrate;
+  }
+  return undefined;
 }
 
 /** What has come on one m-line so far. */

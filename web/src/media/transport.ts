@@ -2,7 +2,8 @@ import type { Publication, Slot, Source } from '../signal/messages';
 import type { VideoCodec } from './codecs';
 import { Monitor } from './monitor';
 import { Peer, type SendWish } from './peer';
-import type { Counters } from './quality';
+import { available, type Counters } from './quality';
+import { Uplink } from './uplink';
 import type { LocalMedia } from './local';
 import { slotView, type Views } from './views';
 
@@ -56,6 +57,7 @@ export class Transport {
   private closed = false;
   /** What the server wants sent; it holds for a replacement too. */
   private wish: SendWish = {};
+  private readonly uplink = new Uplink();
   /** Raised by each `prepare`: work begun for an earlier join must not take effect. */
   private epoch = 0;
   private readonly monitor: Monitor;
@@ -69,7 +71,11 @@ export class Transport {
   ) {
     this.monitor = new Monitor({
       stats: () => this.peer?.stats() ?? Promise.resolve(null),
-      counters: events.counters,
+      counters: (counters) => {
+        this.uplink.update(available(counters), Date.now());
+        this.peer?.spare(this.uplink.thin, this.uplink.starved);
+        events.counters(counters);
+      },
       silent: (is) => {
         events.silent(is);
         if (is) this.replace();

@@ -8,8 +8,8 @@ export function advice(q: QualityInfo | null): PlainKey | null {
   if (!q || q.level === 'lost') return null;
   if (q.video === 'paused') return 'quality.soundOnly';
   if (q.video === 'slideshow') return 'quality.slides';
-  if (q.audio === 'reduced') return 'quality.breaks';
   if (q.level === 'excellent' || q.level === 'good') return null;
+  if (q.audio === 'reduced' && q.level === 'bad') return 'quality.breaks';
   if (q.direction === 'up') return 'quality.up';
   switch (q.why) {
     case 'bandwidth':

@@ -240,6 +240,8 @@
     received: [],
     push: (m) => sockets.forEach((s) => s.deliver(m)),
     drop: () => [...sockets].forEach((s) => s.drop(1006)),
+    /** No picture is sent any more. */
+    freeze: () => serverPeer?.getSenders().forEach((s) => s.track?.kind === 'video' && s.replaceTrack(null)),
     stopMedia: () => serverPeer?.close(),
   };
 

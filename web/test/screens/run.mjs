@@ -5,6 +5,7 @@ import { createReadStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { extname, join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { networkScenarios } from './network.mjs';
 import { recordingScenarios } from './recording.mjs';
 import { scenarios } from './scenarios.mjs';
 
@@ -100,7 +101,7 @@ async function picture(lang, size, name, { at, scenario, steps, settle = 400 }) 
 const langs = (process.env.LANGS ?? 'en,fr,ar').split(',');
 const chosenSizes = (process.env.SIZES ?? 'phone,desktop').split(',');
 const jobs = langs.flatMap((lang) =>
-  Object.entries({ ...scenarios(lang), ...recordingScenarios(lang) })
+  Object.entries({ ...scenarios(lang), ...recordingScenarios(lang), ...networkScenarios(lang) })
     .filter(([name]) => only.length === 0 || only.includes(name))
     .flatMap(([name, s]) => chosenSizes.map((size) => () => picture(lang, size, name, s))),
 );
