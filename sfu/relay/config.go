@@ -15,7 +15,7 @@ const (
 	defaultPerParticipant = 16
 	defaultPerNode        = 4096
 	defaultConnections    = 4096
-	defaultPerAddress     = 256
+	defaultPerAddress     = 1024
 )
 
 // Media is the path that the datagrams of relayed clients take.
@@ -60,7 +60,7 @@ type Config struct {
 	PerParticipant, PerNode int
 
 	// Connections and PerAddress bound TCP connections, of all and of one
-	// client address; 0 means 4096 and 256.
+	// client address, which may be a whole hospital; 0 means 4096 and 1024.
 	Connections, PerAddress int
 
 	// Virtual4 and Virtual6 are the addresses of relayed transport addresses.

@@ -33,7 +33,7 @@
 // long as it is refreshed, and ends with [Server.Revoke].
 //
 // Who has proven nothing over UDP gets no more bytes than came from its address,
-// ever, and no more than 50 replies a second (see ledger). A browser's smallest
+// ever, and no more than 200 replies a second (see ledger). A browser's smallest
 // Allocate is 28 bytes and the challenge 56, so TURN over UDP starts with one
 // retransmission, some 200 ms; over TCP and TLS there is no such wait.
 //

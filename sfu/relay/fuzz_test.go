@@ -71,6 +71,63 @@ func FuzzDatagram(f *testing.F) {
 	})
 }
 
+// FuzzSigned is a client with credentials that asks for anything.
+func FuzzSigned(f *testing.F) {
+	s, media, udp := newServer(f, nil)
+	all := seeds(s)
+	for _, p := range all[:7] {
+		s.HandleDatagram(p, testClient)
+	}
+	for _, p := range all[2:7] {
+		f.Add(p[1], p[stunHeader:])
+	}
+	f.Add(byte(9), []byte{0, 0x0c, 0, 4, 0x40, 1, 0, 0, 0, 0x12, 0, 8, 0, 1, 0, 0, 1, 2, 3, 4})
+	c := s.Credentials("p1", time.Hour)
+	nonce := s.keys.nonceFor(client{addr: testClient}, s.cfg.Now())
+	f.Fuzz(func(t *testing.T, method byte, attributes []byte) {
+		m := stun.MustBuild(stun.TransactionID, stun.NewType(stun.Method(method), stun.ClassRequest))
+		for len(attributes) >= 4 && len(m.Raw) < 1500 {
+			n := min(int(attributes[3]), len(attributes)-4)
+			kind := stun.AttrType(uint16(attributes[0])<<8 | uint16(attributes[1]))
+			if kind != stun.AttrMessageIntegrity && kind != stun.AttrFingerprint {
+				m.Add(kind, attributes[4:4+n])
+			}
+			attributes = attributes[4+n:]
+		}
+		for _, set := range []stun.Setter{stun.NewUsername(c.Username), stun.NewRealm(realm), stun.NewNonce(nonce), stun.NewLongTermIntegrity(c.Username, realm, c.Password)} {
+			if set.AddTo(m) != nil {
+				t.Skip()
+			}
+		}
+		udp.mu.Lock()
+		udp.sent = nil
+		udp.mu.Unlock()
+		s.HandleDatagram(m.Raw, testClient)
+		if p, n := udp.last(); n > 1 || n == 1 && stun.Decode(p, new(stun.Message)) != nil {
+			t.Fatalf("%d replies, %x", n, p)
+		}
+		a := s.find(client{addr: testClient}, s.cfg.Now())
+		if a == nil {
+			return
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		for _, p := range a.permissions {
+			if p.peer != mediaPeer.Addr() && p.peer != mediaPeer6.Addr() {
+				t.Fatalf("%s is permitted", p.peer)
+			}
+		}
+		for _, ch := range a.channels {
+			if ch.peer != mediaPeer && ch.peer != mediaPeer6 || ch.number < minChannel || ch.number > maxChannel {
+				t.Fatalf("channel %x leads to %s", ch.number, ch.peer)
+			}
+		}
+		if len(media.seen()) != 0 || len(a.channels) > maxChannels || len(s.allocations) > 1 {
+			t.Fatal("more than was asked for")
+		}
+	})
+}
+
 // FuzzMessage: what parses is what the attributes say.
 func FuzzMessage(f *testing.F) {
 	s, _, _ := newServer(f, nil)

@@ -13,7 +13,7 @@ const (
 	ledgerSlots  = 8192
 	ledgerMemory = 10 * time.Second
 	ledgerCredit = 2048 // bytes
-	ledgerRate   = 50   // replies a second to one source
+	ledgerRate   = 200  // replies a second to one source, which may be a whole hospital
 	nodeRate     = 2000 // replies a second to all
 )
 

@@ -18,7 +18,7 @@ const (
 	defaultFirstBytes = 10 * time.Second
 	defaultMaxConns   = 16384
 	defaultMaxPending = 2048
-	defaultPerSource  = 128
+	defaultPerSource  = 512
 	acceptBackoff     = 50 * time.Millisecond
 
 	// alpnTURN and alpnSTUN are RFC 7443's.
@@ -42,7 +42,7 @@ type SplitConfig struct {
 
 	// MaxConns bounds all connections, MaxPending those that are not yet with
 	// HTTP or the relay, PerSource the latter of one address (one /64); 0 means
-	// 16384, 2048 and 128.
+	// 16384, 2048 and 512.
 	MaxConns, MaxPending, PerSource int
 }
 

@@ -148,7 +148,7 @@ func (w *stream) take(out []byte) []byte {
 // write runs until the connection fails or is closed.
 func (w *stream) write() {
 	defer w.close()
-	out := make([]byte, 0, writeSize)
+	var out []byte // grows to what this connection needs
 	for {
 		select {
 		case <-w.done:
