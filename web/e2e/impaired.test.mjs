@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { cpus, loadavg } from 'node:os';
 import { after, before, test } from 'node:test';
+import { stats } from './harness/browser.mjs';
 import { between, call, caller, received, startImpaired } from './harness/impaired.mjs';
 import { until } from './harness/process.mjs';
 
@@ -54,6 +55,67 @@ test('media flows both ways on every link, as it changes in one call', { skip: e
   }
   const { up, down } = await c.link();
   for (const way of [up, down]) assert.ok(way.out > 1000 && way.drops.loss > 0, JSON.stringify(way));
+  await c.leave();
+});
+
+/** A link of so many kbit/s each way, with half a second of queue. */
+const narrow = (kbps) => {
+  const way = { rate_bps: kbps * 1000, queue_bytes: Math.max(8000, kbps * 62), delay_ms: 25 };
+  return { up: way, down: way };
+};
+
+const wordOf = (p) => p.id('network-quality').getAttribute('data-quality');
+const coverOf = (p) => p.page.evaluate(() => document.querySelector('[data-testid=tile-cover]')?.dataset.why ?? null);
+
+/** What both receive in so many seconds. */
+async function measured(s) {
+  const first = await Promise.all([patient, doctor].map(received));
+  await pause(s * 1000);
+  const last = await Promise.all([patient, doctor].map(received));
+  return [between(first[0], last[0]), between(first[1], last[1])];
+}
+
+// The bounds are wide: this machine is shared, and browsers that wait for a processor
+// conceal and freeze by themselves. What is reached is in docs/performance.md.
+test('a link grows narrow and wide again: the voice goes on, the picture makes room and comes back', { skip: evaluate }, async () => {
+  const c = await call(net, patient, doctor, 'unimpaired');
+  await flows('unimpaired');
+  await until('the first word', async () => ['excellent', 'good'].includes(await wordOf(patient)), 60_000);
+
+  await net.relay.set(narrow(300), { client: c.port });
+  await pause(10_000);
+  await flows('300 kbit/s');
+  for (const m of await measured(10)) assert.ok(m.concealed < 0.1, `at 300 kbit/s ${JSON.stringify(m)}`);
+
+  await net.relay.set(narrow(100), { client: c.port });
+  await until('a worse word at 100 kbit/s', async () => ['poor', 'bad'].includes(await wordOf(patient)), 30_000);
+  await pause(10_000);
+  const [down] = await measured(10);
+  assert.ok(down.concealed < 0.25, `at 100 kbit/s ${JSON.stringify(down)}`);
+
+  await net.relay.set(narrow(30), { client: c.port });
+  await until('sound only at 30 kbit/s', async () => (await coverOf(patient)) === 'call.tileSoundOnly', 60_000);
+  await until('why', async () => (await patient.id('quality-note').getAttribute('data-why')) === 'quality.soundOnly', 30_000);
+  await pause(10_000);
+  // Its own way out: the voice has made room, and most of it arrives.
+  const [, up] = await measured(15);
+  assert.ok(up.audioKbps > 2 && up.concealed < 0.5, `at 30 kbit/s ${JSON.stringify(up)}`);
+
+  await net.relay.set('unimpaired', { client: c.port });
+  await flows('a link that is wide again');
+  await until('the picture back', async () => (await coverOf(patient)) === null && (await coverOf(doctor)) === null, 90_000);
+  await until('a better word', async () => ['excellent', 'good'].includes(await wordOf(patient)), 60_000);
+  await c.leave();
+});
+
+test('a tenth is lost and an answer takes 100 ms: the voice is heard, what is lost on the way out is sent again', { skip: evaluate }, async () => {
+  const c = await call(net, patient, doctor, 'unimpaired');
+  const way = { loss: 0.1, delay_ms: 50 };
+  await net.relay.set({ up: way, down: way }, { client: c.port });
+  await pause(15_000);
+  for (const m of await measured(15)) assert.ok(m.concealed < 0.1 && m.frozen < 0.5, JSON.stringify(m));
+  const sent = (await stats(patient.page)).find((s) => s.type === 'outbound-rtp' && s.kind === 'audio');
+  assert.ok(sent.nackCount > 10 && sent.retransmittedPacketsSent > 10, JSON.stringify(sent));
   await c.leave();
 });
 
