@@ -54,6 +54,9 @@ func (t *transport) allocateLocked(now time.Time) {
 			target = unlimited
 		}
 	}
+	if p.est != nil {
+		target = p.least.lift(target, int(float64(floor)/floorShare), &p.estimate, now)
+	}
 	p.wasSilent = p.estimate.Silent
 	plan := p.allocator.Allocate(target, loss, p.slots, now)
 	p.cost = plan.Cost
@@ -63,6 +66,51 @@ func (t *transport) allocateLocked(now time.Time) {
 	for i, s := range t.media.slots {
 		s.decideLocked(&plan.Slots[i], &p.slots[i], p.est != nil)
 	}
+}
+
+const (
+	// calmQueue and calmLoss are what a link shows that is not too full.
+	calmQueue = 120 * time.Millisecond
+	calmLoss  = 0.12
+	// fullQueue and fullLoss are what a link shows that is too full by any measure:
+	// then the estimate is believed for believed.
+	fullQueue = 250 * time.Millisecond
+	fullLoss  = 0.2
+	believed  = 30 * time.Second
+	// liftAgain is how long the least is not tried again after it was too much;
+	// twice as long each time, up to liftMost.
+	liftAgain = 10 * time.Second
+	liftMost  = time.Minute
+)
+
+// least shows the smallest pictures although the estimate is below them, while
+// nothing speaks against it: the estimate of a link that jitters and loses at
+// random errs downwards, and where it was right a queue tells within a second.
+type least struct {
+	lifted bool
+	from   time.Time // not before
+	wait   time.Duration
+}
+
+// lift returns the target to divide, need at least or as it was.
+func (l *least) lift(target, need int, e *congestion.Estimate, now time.Time) int {
+	calm := !e.Silent && e.Queue < calmQueue && e.Loss < calmLoss
+	if e.Queue >= fullQueue || e.Loss >= fullLoss {
+		if until := now.Add(believed); until.After(l.from) {
+			l.from = until
+		}
+	}
+	switch {
+	case target >= need:
+		l.lifted = false
+	case l.lifted && !calm:
+		l.lifted, l.wait = false, min(max(2*l.wait, liftAgain), liftMost)
+		l.from = now.Add(l.wait)
+	case calm && !now.Before(l.from):
+		l.lifted = true
+		return need
+	}
+	return target
 }
 
 // grownLocked reports whether the link carries so much more than when the client

@@ -48,6 +48,7 @@ type path struct {
 	base      int       // the lowest target since the link last was another
 	grownAt   time.Time // since when it carries much more
 	wasSilent bool      // nothing was heard of the client at the last allocation
+	least     least
 
 	probe               probe
 	sentBytes, gotBytes uint64 // payloads of UDP, of RTP
