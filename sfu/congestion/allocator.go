@@ -79,6 +79,9 @@ func (a *Allocator) Allocate(target int, loss float64, slots []Slot, now time.Ti
 		a.upSince = time.Time{}
 	case look == shifted: // others' shares, no more in all
 		a.budget = min(a.budget, target)
+		if !a.red { // what redundancy took is no room found: pictures wait for it
+			a.budget = max(a.budget-a.redundant(slots), 0)
+		}
 	case float64(cost) > slack*float64(target):
 		a.budget = target
 		a.down(now)
@@ -159,6 +162,16 @@ func (a *Allocator) redundancy(loss float64, now time.Time) bool {
 		a.red = false
 	}
 	return a.red != before
+}
+
+// redundant is what redundancy costs in the present plan.
+func (a *Allocator) redundant(slots []Slot) (sum int) {
+	for i := range slots {
+		if a.plan[i].Audio == AudioRED {
+			sum += slots[i].RED
+		}
+	}
+	return sum
 }
 
 // recost is what the present plan costs at the present rates. What is no more to

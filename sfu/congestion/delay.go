@@ -14,6 +14,13 @@ const (
 	flatEnough = 0.02
 	maxNoise   = 100_000
 	noiseGain  = 0.02 // a feedback
+	noiseRise  = 0.04
+	// Where delays wander, a queue must stay longer, and lie higher, to be believed.
+	standingMost = 20   // bins
+	standingStep = 1000 // µs of noise for another bin
+	noisy        = 5_000
+	wander       = 5 // times the noise is what a wandering delay does by itself
+	envelope     = 4 // bins, the least of which a trend is judged by where delays wander
 )
 
 // delay finds out from one-way delays whether a queue grows or stays.
@@ -25,6 +32,7 @@ type delay struct {
 	from    int64   // bins before this index are not judged: a change lies between
 	queue   int64   // µs above the base and its noise, the least of the last bins
 	noise   float64 // of the delays around their line, µs, of late
+	wander  float64 // of their lower envelope, likewise
 	heard   float64 // feedbacks noise was measured from
 	slope   float64 // µs a µs
 	overuse bool
@@ -79,10 +87,10 @@ func (d *delay) rebase(value int64) {
 // the time a full packet takes at the present rate.
 //
 // What queues behind a probe (shielded) says nothing of the noise.
-func (d *delay) update(b *bins, newest, serial int64, shielded bool, now int64) {
+func (d *delay) update(b *bins, newest, serial int64, shielded, limited bool, now int64) {
 	hi := newest / binLength
 	least := int64(unknownBase)
-	for i := hi; i > hi-standing && i >= 0; i-- {
+	for i := hi; i > hi-d.standing() && i >= 0; i-- {
 		if x := b.at(i); x != nil && x.ackedN > 0 {
 			least = min(least, x.delay)
 			d.note(x.delay, x.index*binLength)
@@ -92,7 +100,7 @@ func (d *delay) update(b *bins, newest, serial int64, shielded bool, now int64) 
 		return
 	}
 	if !shielded {
-		d.listen(b, hi)
+		d.listen(b, hi, limited)
 	}
 	d.queue = max(least-d.base()-int64(d.noise), 0)
 	d.overuse, d.grows = false, false
@@ -110,46 +118,73 @@ func (d *delay) update(b *bins, newest, serial int64, shielded bool, now int64) 
 	d.level(b, hi, serial, now)
 }
 
+// standing is how many bins a queue must stay in.
+func (d *delay) standing() int64 {
+	return min(standing+int64(max(d.wander-noisy, 0)/standingStep), standingMost)
+}
+
+// width is of how many bins the least delay is taken for a trend.
+func (d *delay) width() int64 {
+	return min(1+int64(d.wander/noisy), envelope)
+}
+
+// ownWay is how far delays go by themselves.
+func (d *delay) ownWay() float64 { return max(3*d.noise, wander*d.wander) }
+
 // listen follows how far delays lie off any trend, as jitter and pictures sent in
 // one go make them. It learns fast at first.
-func (d *delay) listen(b *bins, hi int64) {
-	_, _, residual, n := b.line(max(hi-23, d.from), hi)
+func (d *delay) listen(b *bins, hi int64, limited bool) {
+	_, _, residual, n := b.line(max(hi-23, d.from), hi, 1)
 	if n < 5 {
 		return
 	}
 	d.heard = min(d.heard+1, 1/noiseGain)
 	d.noise += (min(residual, maxNoise) - d.noise) / (d.heard + 3)
+	// What a queue does that grows just now must not widen what it is judged by.
+	hi -= standingMost
+	_, _, residual, n = b.line(max(hi-23, d.from), hi, envelope)
+	if n < 12 {
+		return
+	}
+	gain := 1 / (d.heard + 3)
+	if residual > d.wander {
+		if !limited { // it may be the queue of what we send
+			return
+		}
+		gain = max(gain, noiseRise)
+	}
+	d.wander += (min(residual, maxNoise) - d.wander) * gain
 }
 
 // judge fits a line through the delays of bins lo to hi and reports whether the
 // queue grows there beyond doubt.
 func (d *delay) judge(b *bins, lo, hi, serial int64) bool {
-	slope, se, residual, n := b.line(lo, hi)
+	slope, se, residual, n := b.line(lo, hi, d.width())
 	if n < 5 {
 		return false
 	}
 	d.slope = slope
 	grown := slope * float64((hi-lo)*binLength)
-	limit := max(minQueue, float64(serial), 2*residual, 3*d.noise)
+	limit := max(minQueue, float64(serial), 2*residual, d.ownWay())
 	x := b.at(hi)
 	if x == nil || x.ackedN == 0 {
 		return false
 	}
 	above := float64(d.queue)
-	return slope > flatEnough && slope > sureOf*se && grown > limit && above > limit/2
+	return slope > flatEnough && slope > sureOf*se && grown > limit && above > max(limit/2, wander*d.wander-noisy)
 }
 
 // level reports a queue that stays, though it doesn't grow.
 func (d *delay) level(b *bins, hi, serial, now int64) {
-	if hi-standing+1 < d.from || b.ackedBins(hi-standing+1, hi) < 3 {
+	if hi-d.standing()+1 < d.from || b.ackedBins(hi-d.standing()+1, hi) < 3 {
 		return
 	}
-	slope, _, residual, n := b.line(max(hi-11, d.from), hi)
+	slope, _, residual, n := b.line(max(hi-11, d.from), hi, d.width())
 	if n < 4 {
 		return
 	}
 	d.slope = slope
-	limit := max(2*minQueue, float64(2*serial), 3*residual, 3*d.noise)
+	limit := max(2*minQueue, float64(2*serial), 3*residual, d.ownWay())
 	if float64(d.queue) <= limit || slope < -flatEnough {
 		return
 	}
@@ -159,12 +194,24 @@ func (d *delay) level(b *bins, hi, serial, now int64) {
 		return
 	}
 	d.levelAt, d.levelQueue = now, d.queue
-	d.overuse, d.span = true, standing
+	d.overuse, d.span = true, int(d.standing())
+}
+
+// least is the smallest delay of the bins lo to hi.
+func (b *bins) least(lo, hi int64) int64 {
+	v := int64(unknownBase)
+	for i := lo; i <= hi; i++ {
+		if x := b.at(i); x != nil && x.ackedN > 0 {
+			v = min(v, x.delay)
+		}
+	}
+	return v
 }
 
 // line fits delay against time over the bins lo to hi by least squares: the
-// slope, its standard error, and the standard deviation around the line (µs).
-func (b *bins) line(lo, hi int64) (slope, se, residual float64, n int) {
+// slope, its standard error, and the standard deviation around the line (µs). Of
+// each bin and those before it, width in all, the least delay counts.
+func (b *bins) line(lo, hi, width int64) (slope, se, residual float64, n int) {
 	var sx, sy, sxx, sxy, syy float64
 	var origin int64
 	for i := max(lo, hi-binCount+1, 0); i <= hi; i++ {
@@ -172,10 +219,14 @@ func (b *bins) line(lo, hi int64) (slope, se, residual float64, n int) {
 		if x == nil || x.ackedN == 0 {
 			continue
 		}
-		if n == 0 {
-			origin = x.delay
+		v := x.delay
+		if width > 1 {
+			v = b.least(max(i-width+1, lo), i)
 		}
-		tx, ty := float64((i-lo)*binLength), float64(x.delay-origin)
+		if n == 0 {
+			origin = v
+		}
+		tx, ty := float64((i-lo)*binLength), float64(v-origin)
 		sx, sy, sxx, sxy, syy = sx+tx, sy+ty, sxx+tx*tx, sxy+tx*ty, syy+ty*ty
 		n++
 	}

@@ -170,7 +170,7 @@ func (e *Estimator) Feedback(f *Feedback, now time.Time) {
 	if e.silent {
 		e.resume()
 	}
-	e.delay.update(&e.bins, newest, e.rate.serialisation(), e.prober.shields(newest), t)
+	e.delay.update(&e.bins, newest, e.rate.serialisation(), e.prober.shields(newest), e.rate.limited, t)
 	e.loss.update(&e.bins, newest)
 	e.rate.update(e, newest, t)
 	e.prober.update(e, t)

@@ -23,7 +23,9 @@ const (
 	probeTimeout  = 1_000_000
 	shieldLongest = 1_500_000
 	firstBackoff  = 2_500_000
-	lastBackoff   = 20_000_000
+	lastBackoff   = 5_000_000
+	thin          = 60_000
+	thinBackoff   = 20_000_000
 	probeMost     = 2.0 // times the estimate
 	probeFirst    = 3.0 // the first one, times the start
 	wantsMore     = 1.05
@@ -186,6 +188,15 @@ func (p *prober) plan(rate, noise float64) {
 	p.phase = probeDue
 }
 
+// longest is the longest time between probes. On a thin link each makes the voice
+// wait.
+func (p *prober) longest(e *Estimator) int64 {
+	if e.rate.link < thin {
+		return thinBackoff
+	}
+	return lastBackoff
+}
+
 // read takes the result once enough of a probe has come back.
 func (p *prober) read(e *Estimator, now int64) {
 	done := p.sentBytes >= p.cluster.Bytes*9/10 && float64(p.gotBytes) >= probeEnough*float64(p.sentBytes) && p.sentN >= 4
@@ -208,7 +219,7 @@ func (p *prober) read(e *Estimator, now int64) {
 	if full {
 		got *= 0.9
 		if got < worthwhile*e.rate.link {
-			p.backoff = min(2*p.backoff, lastBackoff)
+			p.backoff = min(2*p.backoff, p.longest(e))
 		}
 		p.opening = 0
 		p.shield = p.lastSent + int64(min(float64(p.sentBytes)*8e6/max(got, 1), shieldLongest))

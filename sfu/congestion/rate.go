@@ -31,6 +31,15 @@ const (
 	burstSound  = 0.9
 	burstShare  = 0.95
 	excuseApart = 2_500_000 // µs
+	// stepShare of an estimate that was not tried is left after a queue; outran is
+	// the share of what was sent that arrives where it truly grows.
+	stepShare = 0.92
+	outran    = 0.95
+	// heavyLoss above the base is answered though the estimate is not tried.
+	heavyLoss = 0.1
+	// untried is how many times what arrives an estimate may grow to by itself while
+	// no more is sent; above that probes find out.
+	untried = 1.3
 	// Findings of the capacity agree from this share on; older ones are forgotten by
 	// this share each time.
 	agree  = 0.85
@@ -84,11 +93,36 @@ func (r *rate) update(e *Estimator, newest, now int64) {
 		r.overused(e, hi, now)
 	case e.loss.excess > 0:
 		r.lossy(e, hi, now)
-	case e.delay.queue > 3*minQueue && e.delay.slope < 0 || r.limited || now-r.cutAt < e.roundTrip():
+	case e.delay.queue > 3*minQueue && e.delay.slope < 0 || r.limited && !r.wanted(e) || now-r.cutAt < e.roundTrip():
 		r.state = Holding
 	default:
 		r.grow(now, elapsed)
 	}
+}
+
+// wanted reports whether more is asked for than the estimate, and nothing waits:
+// then it may grow though it is not tried.
+func (r *rate) wanted(e *Estimator) bool {
+	return float64(e.demand) > wantsMore*r.link && e.delay.queue < minQueue
+}
+
+// certain reports a queue that no jitter explains: it is far above what delays do
+// by themselves, and less arrives than is sent.
+func (r *rate) certain(e *Estimator, lo, hi int64) bool {
+	if float64(e.delay.queue) < 4*minQueue+1.5*e.delay.ownWay()+float64(min(r.serialisation(), maxSerial)) {
+		return false
+	}
+	return e.bins.rateReceived(lo, hi) < outran*e.bins.rateSent(lo*binLength, (hi+1)*binLength)
+}
+
+// step lowers an estimate that was not tried: what came through is what was sent,
+// and says nothing of the link.
+func (r *rate) step(e *Estimator, now int64) {
+	r.noteCut(now)
+	r.set(min(r.link, max(stepShare*r.link, r.received)))
+	r.state = Decreasing
+	e.delay.restart(e.lastSent)
+	e.prober.nextAt = max(e.prober.nextAt, now+afterCut)
 }
 
 // overused cuts the estimate to a little less than what came through. A burst, as
@@ -105,6 +139,9 @@ func (r *rate) overused(e *Estimator, hi, now int64) {
 			return
 		}
 		through, share = burst, burstShare
+	} else if r.limited && !r.certain(e, lo, hi) {
+		r.step(e, now)
+		return
 	}
 	r.noteCut(now)
 	r.full(through)
@@ -144,6 +181,12 @@ func (r *rate) lossy(e *Estimator, hi, now int64) {
 			return
 		}
 	}
+	if r.limited && e.loss.excess < heavyLoss {
+		// Less is sent than might be and nothing waits: a lower estimate would change
+		// nothing of what is sent, and so show nothing.
+		r.state = Holding
+		return
+	}
 	through := r.received / (1 - e.loss.base)
 	share := lossBeta
 	if !known {
@@ -176,6 +219,9 @@ func (r *rate) noteCut(now int64) {
 func (r *rate) grow(now int64, elapsed float64) {
 	r.state = Increasing
 	limit := 1.5*r.received + 10_000
+	if r.limited {
+		limit = untried * r.received
+	}
 	if r.link >= limit {
 		return
 	}

@@ -14,6 +14,7 @@ type simLadder struct {
 	spatial int
 	key     bool
 	frame   int
+	silent  bool
 	steps   []int64 // when the picture got better (above 0) or worse (below)
 }
 
@@ -23,6 +24,10 @@ func newSimLadder() *simLadder { return &simLadder{slots: clinic(1), spatial: -1
 func (l *simLadder) decide(c *simCall) {
 	o := c.c.(*ours)
 	e := o.Estimate()
+	if l.silent && !e.Silent { // as package sfu does: an outage says nothing of the rate
+		l.a = Allocator{}
+	}
+	l.silent = e.Silent
 	p := l.a.Allocate(e.Target, e.Loss, l.slots, simTime(c.s.now))
 	o.Demand(p.Demand)
 	d := &p.Slots[0]

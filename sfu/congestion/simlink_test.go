@@ -3,6 +3,8 @@ package congestion
 import (
 	"container/heap"
 	"math/rand/v2"
+
+	"github.com/chatmed/chatmed/internal/impair"
 )
 
 // The simulation counts µs in int64 and runs events in order.
@@ -84,6 +86,8 @@ type simLink struct {
 
 	deadFrom, deadTo int64 // everything is lost
 
+	far *impair.Link[simPacket] // in place of all this
+
 	backlog int
 	free    int64 // when the last packet will have been sent
 	losing  bool
@@ -94,6 +98,12 @@ func constant(rate float64) func(int64) float64 { return func(int64) float64 { r
 
 // send puts a packet into the queue.
 func (l *simLink) send(p simPacket) {
+	if l.far != nil {
+		if !l.far.Push(simTime(l.s.now), p, p.size) {
+			p.dropped()
+		}
+		return
+	}
 	if l.backlog+p.size > l.queue && l.backlog > 0 {
 		p.dropped()
 		return
