@@ -265,15 +265,28 @@ func (s *server) worded(ctx context.Context, t *talk, session *chat.Session, in 
 		return a
 	}
 	// What it says there is, is screened as the patient's words are.
-	said := s.Emergency.Screen(emergency.Input{Text: chat.Assertions(t.model.Response), Language: t.language, Profile: t.profile})
-	level := t.model.Urgency
-	if len(said.RedFlags) > 0 {
-		level = level.AtLeast(chat.Urgency(said.Urgency))
-	}
-	if level.Red() {
-		return s.Chat.Raise(session, a, level, flagsOf(&said), in.Help)
+	level, flags := s.alarms(t, t.model.Response)
+	if level = level.AtLeast(t.model.Urgency); level.Red() {
+		return s.Chat.Raise(session, a, level, flags, in.Help)
 	}
 	return s.Chat.Adopt(session, a, t.model, s.ChatModel.Name())
+}
+
+// learned is the screen's second reading. It was learned from what patients write,
+// and takes advice for complaints.
+const learned = "second_reading"
+
+// alarms are the screen's rules that a model's answer meets in what it asserts.
+func (s *server) alarms(t *talk, answer string) (level chat.Urgency, flags []chat.Flag) {
+	found := s.Emergency.Screen(emergency.Input{Text: chat.Assertions(answer), Language: t.language, Profile: t.profile})
+	level = chat.Low
+	for _, f := range flagsOf(&found) {
+		if f.Rule != learned {
+			level = level.AtLeast(f.Level)
+			flags = append(flags, f)
+		}
+	}
+	return level, flags
 }
 
 // saying passes on what the model says while nothing of it is alarming.
@@ -283,8 +296,8 @@ func (t *talk) saying(s *server) func(string) {
 	}
 	quiet := false
 	return func(sentence string) {
-		found := s.Emergency.Screen(emergency.Input{Text: chat.Assertions(sentence), Language: t.language})
-		if quiet = quiet || len(found.RedFlags) > 0; !quiet {
+		level, _ := s.alarms(t, sentence)
+		if quiet = quiet || level.Red(); !quiet {
 			t.tell("delta", deltaBody{sentence})
 		}
 	}

@@ -110,6 +110,8 @@ func (r *Rules) readAnswers(in *Intake, out *Reading, ts []token, found []match)
 				out.Answered = append(out.Answered, id)
 			}
 		}
+	case no && slices.ContainsFunc(found, func(m match) bool { return m.kind == ofFact && m.from == longest }):
+		// "no fever" is of the fever alone.
 	case no:
 		for _, id := range signs {
 			if !named(id) || out.Bare {
@@ -277,10 +279,13 @@ func (r *Rules) readLists(in *Intake, out *Reading, message string, ts []token, 
 		}
 		var words []string
 		for j := m.to; j < len(ts) && !ts[j].brk && len(words) < 6; j++ {
-			if r.lexicons[out.Language].but[ts[j].word] || ts[j].word == "for" || ts[j].word == "pour" || ts[j].word == "depuis" || ts[j].word == "since" {
+			if l := r.lexicons[out.Language]; l.but[ts[j].word] || l.subject[ts[j].word] || ts[j].word == "for" || ts[j].word == "pour" || ts[j].word == "depuis" || ts[j].word == "since" {
 				break
 			}
 			words = append(words, ts[j].word)
+		}
+		for n := len(words); n > 0 && slices.Contains([]string{"and", "et", "و"}, words[n-1]); n-- {
+			words = words[:n-1]
 		}
 		denied := r.lexicons[out.Language].denied(ts, m.from)
 		switch {
