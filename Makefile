@@ -87,6 +87,7 @@ learn: ## the second reading of the emergency screen, from the development texts
 
 eval: ## what the clinical engines catch and miss, into docs/clinical
 	go run ./internal/clinical/emergency/eval
+	go run ./internal/clinical/chat/eval
 
 eval-network: tools build ## a call of two Chromium windows on every bad link, as a table: EVAL_SECONDS, EVAL_PRESETS
 	cd web && EVAL_NETWORK=1 node --test --test-timeout=900000 e2e/impaired.test.mjs

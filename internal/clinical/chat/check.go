@@ -45,7 +45,7 @@ var (
 	leak    = regexp.MustCompile("(?i)https?://|www\\.|<[a-z/!]|```|\\[[^\\]]+\\]\\(|system prompt|my instructions|mes instructions|patient_text|تعليماتي")
 	// conditional sentences say what to do if something comes; they tell of nothing
 	// that is there.
-	conditional = regexp.MustCompile(`(?i)\b(if|unless|when|should you|in case|or if|watch for|look out|may|might|can|could|such as|for example|si|s'il|s'ils|en cas|lorsque|quand|surveillez|peut|peuvent|pourrait|par exemple)\b|إذا|اذا|في حال|عند |قد |مثل |لو `)
+	conditional = regexp.MustCompile(`(?i)\b(if|unless|when|should you|in case|or if|watch for|look out|may|might|can|could|such as|for example|si|s'il|s'ils|en cas|lorsque|quand|surveillez|peut|peuvent|pourrait|par exemple)\b|إذا|اذا|في حال|عند |قد |مثل |لو `) //nolint:misspell // French
 )
 
 // Check holds a proposal against what may be said at a level, in a language.

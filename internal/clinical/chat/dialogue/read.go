@@ -100,9 +100,7 @@ func (r *Rules) readAnswers(in *Intake, out *Reading, ts []token, found []match)
 	out.Reply = true
 	switch {
 	case yes && (len(signs) == 1 || !anyNamed):
-		for _, id := range signs {
-			out.Answered = append(out.Answered, id)
-		}
+		out.Answered = append(out.Answered, signs...)
 		out.YesToAll = len(signs) > 1
 	case yes:
 		for _, id := range signs {

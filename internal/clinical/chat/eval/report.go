@@ -55,7 +55,8 @@ const limits = `
 It recognises complaints and signs by lists of words; what is on no list it does not understand, says so, and asks. It
 does not examine, diagnose or prescribe. It has been measured on written texts only, not on patients. Its
 levels below "high" come from general guidance and are cautious. The topics are general information in
-three languages; no doctor has signed them off.
+three languages; no doctor has signed them off. The emergency screen reads some general questions, above all short ones
+without a verb, as complaints (last column above): they get the emergency number first and the answer after it.
 `
 
 func part(n, of int) string {

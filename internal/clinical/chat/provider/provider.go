@@ -44,7 +44,7 @@ type Provider struct {
 	breaker breaker
 }
 
-// ErrResting: the endpoint has failed too often, and is left alone for a while.
+// ErrResting is of an endpoint that has failed too often and is left alone for a while.
 var ErrResting = errors.New("the provider rests after failures")
 
 // New prepares an endpoint; nothing is sent.

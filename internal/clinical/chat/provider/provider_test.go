@@ -89,8 +89,10 @@ func TestAMisbehavingServer(t *testing.T) {
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
 		},
-		"500":          func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
-		"a redirect":   func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example", 302) },
+		"500": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://evil.example", http.StatusFound)
+		},
 		"no JSON":      text("hello"),
 		"empty":        text(""),
 		"no choice":    text(`{"choices":[]}`),

@@ -1,3 +1,4 @@
+//nolint:misspell // French words, without accents
 package search
 
 // stop are words that say nothing about what a text is on: function words, and
