@@ -16,10 +16,15 @@
 //     and late, repeated or reordered feedback finds its bin;
 //   - the link is overused when a straight line through the bins' delays rises
 //     by more than its own error allows, or when a queue stays;
+//   - delays that wander by themselves (learned while the link is not tried) widen
+//     what a queue must show, and the trend is that of their lower envelope;
+//   - a queue found while less is sent than might be lowers the estimate by a step,
+//     unless no jitter explains it: what came through says nothing of the link;
 //   - loss counts as congestion by how far it lies above what the link loses at
 //     a lower rate too;
-//   - the estimate grows only while it is used, so an idle sender keeps it;
-//     probes find out what lies above.
+//   - the estimate grows while it is used, and a little above what is sent while more
+//     is wanted and nothing waits; an idle sender keeps it, and probes find out what
+//     lies above, at least every 5 s (20 s below 130 kbit/s, where they cost voice).
 //
 // # Integration
 //

@@ -24,7 +24,7 @@ const (
 	shieldLongest = 1_500_000
 	firstBackoff  = 2_500_000
 	lastBackoff   = 5_000_000
-	thin          = 60_000
+	thin          = 130_000
 	thinBackoff   = 20_000_000
 	probeMost     = 2.0 // times the estimate
 	probeFirst    = 3.0 // the first one, times the start

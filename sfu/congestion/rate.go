@@ -101,9 +101,11 @@ func (r *rate) update(e *Estimator, newest, now int64) {
 }
 
 // wanted reports whether more is asked for than the estimate, and nothing waits:
-// then it may grow though it is not tried.
+// then it may grow though it is not tried. On a thin link, where little more is
+// much, not beyond what was last found.
 func (r *rate) wanted(e *Estimator) bool {
-	return float64(e.demand) > wantsMore*r.link && e.delay.queue < minQueue
+	known := r.capacity > 0 && r.link >= r.capacity && r.link <= thin
+	return float64(e.demand) > wantsMore*r.link && e.delay.queue < minQueue && !known
 }
 
 // certain reports a queue that no jitter explains: it is far above what delays do
