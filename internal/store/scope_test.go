@@ -237,6 +237,7 @@ func fill(t *testing.T, s *store.Store, sc consult.Scope) world {
 	})
 	must(t, err)
 	w.p = addParticipation(t, s, w.c, consult.Patient)
+	must(t, s.AddQuality(t.Context(), sc, w.p.ID, consult.QualitySummary{Seconds: 1}))
 	must(t, s.AppendChat(t.Context(), &consult.ChatMessage{
 		ID: consult.NewID(consult.PrefixMessage), Scope: sc, SessionID: w.c.ID, Role: consult.Patient, Text: "hello", SentAt: base,
 	}))
