@@ -75,8 +75,8 @@ func TestPresets(t *testing.T) {
 						t.Logf("%3d s target %d received %.0f", i/10, c.out.targets[i]/1000, c.out.rate(int64(i)*1e5, int64(i+10)*1e5)/1000)
 					}
 				}
-				if target < 0.6*want {
-					t.Errorf("seed %d: target %.0f%%", seed, 100*target/want)
+				if target < 0.6*want || use < 0.6*want {
+					t.Errorf("seed %d: target %.0f%%, uses %.0f%%", seed, 100*target/want, 100*use/want)
 				}
 				if wait > (400 * time.Millisecond).Microseconds() {
 					t.Errorf("seed %d: the voice waits %d ms", seed, wait/1000)
