@@ -167,8 +167,11 @@ func (m *mkv) entry(t mkvTrack) []byte {
 	b = element(b, 0x86, []byte(codecIDs[t.codec]))
 	if t.codec == journal.Opus {
 		b = uintElement(b, 0x83, 2)
-		// RFC 7845 section 5.1: two channels, no pre-skip, 48 kHz, no gain.
-		b = element(b, 0x63a2, []byte("OpusHead\x01\x02\x00\x00\x80\xbb\x00\x00\x00\x00\x00"))
+		// RFC 7845 section 5.1: two channels, 48 kHz, no gain. The pre-skip, and
+		// CodecDelay with it, is what the encoder looked ahead (RFC 6716: 6.5 ms at
+		// 48 kHz): sound comes out of the decoder that much later than its picture.
+		b = element(b, 0x63a2, []byte("OpusHead\x01\x02\x38\x01\x80\xbb\x00\x00\x00\x00\x00"))
+		b = uintElement(b, 0x56aa, 6_500_000)
 		b = uintElement(b, 0x56bb, 80_000_000) // SeekPreRoll
 		return element(b, 0xe1, floatElement(uintElement(nil, 0x9f, 2), 0xb5, 48000))
 	}
