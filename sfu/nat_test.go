@@ -25,7 +25,7 @@ func TestBehindANAT(t *testing.T) {
 		Listen: told.String(), Target: netip.AddrPortFrom(told.Addr(), s.Port()),
 	})
 	if err != nil {
-		t.Skip("the port was taken meanwhile:", err)
+		t.Fatal("the port was taken meanwhile:", err)
 	}
 	t.Cleanup(func() { _ = nat.Close() })
 	a, b := newClient(t, s, "anna", 2), newClient(t, s, "bert", 2)

@@ -26,7 +26,7 @@ func TestPoorLinkOfARealClient(t *testing.T) {
 	s, _ := newTestSFUWith(t, Config{AdvertisePort: told.Port(), Estimate: congestion.Config{Start: 300_000}})
 	relay, err := impair.NewRelay(t.Context(), impair.RelayConfig{Listen: told.String(), Target: netip.AddrPortFrom(told.Addr(), s.Port())})
 	if err != nil {
-		t.Skip("the port was taken meanwhile:", err)
+		t.Fatal("the port was taken meanwhile:", err)
 	}
 	t.Cleanup(func() { _ = relay.Close() })
 	sock, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
